@@ -57,15 +57,14 @@ from timers.control.groups import (
 )
 from timers.control.next_instant import rule_of
 from timers.control.request import (
-    ANCHORS,
-    OWN_KEYWORDS,
-    SCHEDULE_KEYWORDS,
     Whose,
     anchor_of,
+    counts_from,
     kind_of,
     known_changes,
     parse_request,
     parse_schedule,
+    schedule_keywords,
 )
 from timers.control.sandbox import Advance, advance_clock, create_sandbox, freeze_clock, run_clock
 from timers.control.skip_next import skip_next_fire
@@ -81,6 +80,7 @@ from timers.schedules import Preview, Schedule
 from timers.schedules import parse as parse_stored
 from timers.schedules.duration import Duration
 from timers.schedules.instant import parse_instant
+from timers.schedules.kinds import keywords_of
 from timers.schedules.rule import Rule
 
 __all__ = [
@@ -215,8 +215,8 @@ def schedule_timer(request: Mapping[str, Any], *, on_conflict: str = "reject", a
     """Create one timer; return whether it was created, replaced or kept, and its row.
 
     Args:
-        request: The keywords of a schedule_* function and `kind`: once, fixed_rate, fixed_delay, cron, calendar, window
-            or rrule.
+        request: The keywords of a schedule_* function and `kind`: once, fixed_rate, fixed_delay, cron, calendar,
+            window or rrule, or a kind that an app has registered.
         on_conflict: What to do if the name is taken: "reject", "replace" or "keep".
         actor: Name of the caller, for the audit trail.
     """
@@ -270,8 +270,8 @@ def update_timer(group: str, name: str, *, actor: str = "", version: int | None 
     mistakes = ErrorCollector()
     changes = known_changes(changes, mistakes)
     schedule: Callable[[], Schedule] | None = None
-    if (SCHEDULE_KEYWORDS | {"start_at"}) & set(changes):
-        request = {keyword: changes.pop(keyword) for keyword in SCHEDULE_KEYWORDS & set(changes)}
+    if (schedule_keywords() | {"start_at"}) & set(changes):
+        request = {keyword: changes.pop(keyword) for keyword in schedule_keywords() & set(changes)}
         schedule = _EditedSchedule(group, name, request, changes)
     return change.update_timer(
         group, name, actor=actor, version=version, schedule=schedule, mistakes=mistakes, **changes
@@ -292,13 +292,13 @@ class _EditedSchedule:
         own = {keyword: value for keyword, value in self._own.items() if keyword != "kind"}
         kind = self._own["kind"] if self._is_of_kind else kind_of(own) or timer.schedule_kind
         is_over = timer.state == Timer.State.FINISHED
-        if kind == timer.schedule_kind and not own and (is_over or kind not in ANCHORS):
+        if kind == timer.schedule_kind and not own and (is_over or counts_from(kind) is None):
             return parse_stored(kind, stored, time_zone)
         start_at, kept, anchor = self._changes.get("start_at", timer.start_at), {}, None
         if kind == timer.schedule_kind and isinstance(stored, dict):
             # Keywords that were not given are kept, except for `once`, whose two keywords exclude each other.
             if kind != "once":
-                kept = {word: value for word, value in stored.items() if word in OWN_KEYWORDS[kind]}
+                kept = {word: value for word, value in stored.items() if word in keywords_of(kind)}
             if start_at is None or _is_instant(start_at, timer.start_at):
                 anchor = anchor_of(kind, stored)
         whose = Whose(self._group, self._name, time_zone, start_at, anchor)

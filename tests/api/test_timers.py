@@ -10,8 +10,8 @@ import pytest
 
 from tests import factories
 from tests.api.asking import Asking, fields, problem
-from timers.api.timer_body import OWN, SHARED
-from timers.control.request import OPTIONS, OWN_KEYWORDS
+from timers.api.timer_body import SHARED
+from timers.control.request import OPTIONS
 from timers.models import Timer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]
@@ -78,7 +78,6 @@ def test_every_word_that_is_only_told_of_a_timer_is_refused_as_such(api: Asking)
 
 
 def test_the_description_knows_the_keywords_that_the_service_knows() -> None:
-    assert {kind: frozenset(schemas) for kind, schemas in OWN.items()} == OWN_KEYWORDS
     assert frozenset(SHARED) == OPTIONS
 
 

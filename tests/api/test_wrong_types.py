@@ -10,9 +10,9 @@ from jsonschema_rs import is_valid
 
 from tests.api.asking import Asking, fields, problem
 from timers.api.timer_body import OWN, SHARED
-from timers.control.request import OWN_KEYWORDS
 from timers.exceptions import InvalidRequest
 from timers.models import Timer
+from timers.schedules.kinds import KINDS, keywords_of
 from timers.scheduling import preview_timer, schedule_timer, update_timer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("billing")]
@@ -31,7 +31,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 KEYWORDS = [
     *(("fixed_rate", word, schema) for word, schema in SHARED.items()),
     *(("cron", word, schema) for word, schema in SHARED.items()),
-    ("fixed_rate", "kind", {"enum": list(OWN_KEYWORDS)}),
+    ("fixed_rate", "kind", {"enum": list(KINDS)}),
     *((kind, word, schema) for kind, own in OWN.items() for word, schema in own.items()),
 ]
 CASES = [
@@ -59,7 +59,7 @@ def refused_by(call: Any, *args: Any, **keywords: Any) -> set[str]:
 
 def allowed(kind: str, word: str, schema: dict[str, Any], value: Any) -> list[set[str]]:
     """The fields that may be named by a refusal."""
-    if word in OWN_KEYWORDS[kind] and value is None:
+    if word in keywords_of(kind) and value is None:
         # As though it were not given; one of the two of `once` must be.
         if kind == "once":
             return [set(), {"at"}]

@@ -8,32 +8,18 @@ from typing import Any, Final
 from django import forms
 
 from timers.admin.refusals import ControlForm
-from timers.control.request import OWN_KEYWORDS
 from timers.domain.policies import OVERRIDABLE
 from timers.models import Timer
-from timers.schedules import KINDS
+from timers.schedules.kinds import KINDS, Keyword, all_keywords, keywords_of, kinds_of_keywords
 
-# In reading order. `after` is for programs: a person who fills in a form gives the instant.
-SCHEDULE_FIELDS: Final[tuple[str, ...]] = (
-    "at", "period", "delay", "expression", "second", "minute", "hour", "day_of_month", "month", "day_of_week", "year",
-    "begin", "end", "every", "weekdays", "rule", "gap", "fold",
-)  # fmt: skip
-"""All fields of schedules."""
-OWN_FIELDS: Final = {kind: tuple(name for name in SCHEDULE_FIELDS if name in OWN_KEYWORDS[kind]) for kind in KINDS}
-"""Fields of each kind's schedule."""
 _OPTIONS: Final[tuple[str, ...]] = (
     "group", "name", "description", "tags", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority",
     "until_committed", "payload", "action", "overrides", "concurrency_key",
 )  # fmt: skip
-_DURATIONS: Final = frozenset({"period", "delay", "every"})
-
-
-def _text(help_text: str) -> forms.CharField:
-    return forms.CharField(required=False, help_text=help_text)
 
 
 class TimerForm(ControlForm):
-    """Create or change a timer; the fields of other kinds of schedules remain empty."""
+    """Create or change a timer, without the fields of its schedule (see timer_form)."""
 
     also_called = {
         **dict.fromkeys(OVERRIDABLE, "overrides"),
@@ -45,41 +31,7 @@ class TimerForm(ControlForm):
 
     schedule_kind = forms.ChoiceField(
         label="Schedule",
-        choices=[(kind, kind.replace("_", " ")) for kind in KINDS],
-        widget=forms.Select(attrs={"data-fields": json.dumps(OWN_FIELDS)}),
-    )
-    at = _text("once: the instant, with its offset, such as 2026-11-20T15:00:27+01:00 or ...Z.")
-    period = _text("fixed rate: seconds between two fires, or ISO 8601 such as PT1M30S.")
-    delay = _text("fixed delay: seconds from the end of a run to the next fire, or ISO 8601.")
-    expression = _text(
-        "cron: minute hour day month weekday, such as 30 2 * * mon-fri; six fields begin with seconds, seven end with"
-        " the year; or an alias such as @daily."
-    )
-    second = _text("calendar: 0-59; a list, a range, */5; empty: 0.")
-    minute = _text("calendar: 0-59; empty: 0.")
-    hour = _text("calendar: 0-23; empty: 0.")
-    day_of_month = _text(
-        "calendar: 1-31, Last, -7 to -1 (days before the last), 1st Sun to 5th Sat, Last Fri; empty: *."
-    )
-    month = _text("calendar: 1-12 or Jan-Dec; empty: *.")
-    day_of_week = _text("calendar: 0-7 or Sun-Sat (0 and 7 are Sunday); empty: *.")
-    year = _text("calendar: such as 2027-2030; empty: *.")
-    begin = _text("window: when it begins on the wall clock, such as 13:00.")
-    end = _text("window: when it ends, such as 15:00; nothing fires at that instant itself.")
-    every = _text("window: seconds between two fires from its begin on, or ISO 8601 such as PT30M.")
-    weekdays = _text("window: the days on which it begins, such as mon, tue; empty: every day.")
-    rule = _text("rrule: a recurrence rule of iCalendar, such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0.")
-    gap = forms.ChoiceField(
-        required=False,
-        label="When clocks go forward",
-        choices=[("", "as suits the schedule"), ("run_after", "run after the gap"), ("skip", "skip")],
-        help_text="What becomes of times that are skipped.",
-    )
-    fold = forms.ChoiceField(
-        required=False,
-        label="When clocks go back",
-        choices=[("", "as suits the schedule"), ("once", "fire once"), ("twice", "fire twice")],
-        help_text="What becomes of times that are shown twice.",
+        choices=lambda: [(kind, kind.replace("_", " ")) for kind in KINDS],
     )
     jitter = forms.FloatField(
         required=False, help_text="Seconds over which timers of one instant are spread; each keeps its share of it."
@@ -106,13 +58,15 @@ class TimerForm(ControlForm):
         timer: Timer | None = kwargs.get("instance")
         if timer is not None and timer.pk is not None:
             spec = timer.schedule if isinstance(timer.schedule, dict) else {}
-            own = {name: _shown(spec[name]) for name in OWN_FIELDS.get(timer.schedule_kind, ()) if name in spec}
+            own = {name: _shown(spec[name]) for name in own_fields(timer.schedule_kind) if name in spec}
             stored = {"schedule_kind": timer.schedule_kind, "version": timer.version, **own}
             kwargs["initial"] = {**stored, **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
+        fields = {kind: own_fields(kind) for kind in KINDS}
+        self.fields["schedule_kind"].widget.attrs["data-fields"] = json.dumps(fields)
 
     def keywords(self) -> tuple[str, dict[str, Any]]:
-        """Return the kind of a new timer's schedule, and the keywords of its function in timers.scheduling."""
+        """Return the kind of a new timer's schedule, and its other keywords (see timers.scheduling)."""
         given = {name: value for name, value in self.cleaned_data.items() if value not in (None, "", [])}
         kind = given["schedule_kind"]
         options = {name: given[name] for name in _OPTIONS if name in given}
@@ -124,30 +78,46 @@ class TimerForm(ControlForm):
         kind = self.cleaned_data["schedule_kind"]
         options = {name: value for name, value in changed.items() if name in _OPTIONS}
         options |= {name: options[name] or 0 for name in ("jitter", "priority") if name in options}
-        if "schedule_kind" in changed or set(changed) & set(OWN_FIELDS[kind]):
-            options |= {"kind": kind, **dict.fromkeys(OWN_FIELDS[kind]), **self._own(kind)}
+        if "schedule_kind" in changed or set(changed) & set(own_fields(kind)):
+            options |= {"kind": kind, **dict.fromkeys(own_fields(kind)), **self._own(kind)}
         return options
 
     def _own(self, kind: str) -> dict[str, Any]:
-        """Return the filled-in fields of the kind, and always the first one, so that its error can be shown."""
-        names = OWN_FIELDS[kind]
-        values = {name: _meant(name, self.cleaned_data[name]) for name in names if self.cleaned_data[name]}
-        needed = names[:3] if kind == "window" else names[:1] if kind != "calendar" else ()
-        return {**dict.fromkeys(needed), **values}
+        """Return the filled-in fields of the kind, and the required ones, so that their errors can be shown."""
+        values: dict[str, Any] = {}
+        for keyword in KINDS[kind].keywords:
+            text = self.cleaned_data.get(keyword.name)
+            if text:
+                values[keyword.name] = keyword.from_text(text)
+            elif keyword.is_required:
+                values[keyword.name] = None
+        return values
+
+
+def schedule_fields() -> tuple[str, ...]:
+    """Return the names of the fields of all kinds of schedules."""
+    return tuple(keyword.name for keyword in all_keywords() if keyword.is_in_form)
+
+
+def own_fields(kind: str) -> tuple[str, ...]:
+    """Return the names of the fields of one kind, in the order of the form."""
+    return tuple(name for name in schedule_fields() if name in keywords_of(kind))
+
+
+def timer_form() -> type[TimerForm]:
+    """Return the form with a field for each keyword of the kinds that there are."""
+    fields = {keyword.name: _field(keyword) for keyword in all_keywords() if keyword.is_in_form}
+    return type("TimerForm", (TimerForm,), {**fields, "__module__": __name__})
+
+
+def _field(keyword: Keyword) -> forms.Field:
+    if keyword.choices:
+        choices = [("", "as suits the schedule"), *keyword.choices]
+        return forms.ChoiceField(required=False, label=keyword.label, choices=choices, help_text=keyword.help_text)
+    kind = kinds_of_keywords().get(keyword.name)
+    help_text = keyword.help_text if kind is None else f"{kind.replace('_', ' ')}: {keyword.help_text}"
+    return forms.CharField(required=False, label=keyword.label or None, help_text=help_text)
 
 
 def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _meant(name: str, text: str) -> Any:
-    """Convert seconds to a number and days to a list; other text is passed to control unchanged."""
-    if name == "weekdays":
-        return [day.strip() for day in text.split(",") if day.strip()]
-    if name in _DURATIONS:
-        for number in (int, float):
-            try:
-                return number(text)
-            except ValueError:
-                continue
-    return text

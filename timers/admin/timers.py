@@ -23,7 +23,7 @@ from timers.admin.filters import GroupFilter
 from timers.admin.json_text import JSONTextField
 from timers.admin.refusals import ControlAdmin, take_over
 from timers.admin.search import timers_meant
-from timers.admin.timer_form import SCHEDULE_FIELDS, TimerForm
+from timers.admin.timer_form import schedule_fields, timer_form
 from timers.control.backfill import backfill_timer
 from timers.control.change import (
     cancel_timer,
@@ -48,15 +48,6 @@ from timers.models.schedule_words import schedule_words
 _NEXT = 6
 _HISTORY = 10
 _MICROSECOND = timedelta(microseconds=1)
-_SCHEDULE: dict[str, Callable[..., Timer]] = {
-    "once": scheduling.schedule_once,
-    "fixed_rate": scheduling.schedule_fixed_rate,
-    "fixed_delay": scheduling.schedule_fixed_delay,
-    "cron": scheduling.schedule_cron,
-    "calendar": scheduling.schedule_calendar,
-    "window": scheduling.schedule_window,
-    "rrule": scheduling.schedule_rrule,
-}
 
 
 def _tell_pause(timers: Iterable[Any]) -> None:
@@ -81,7 +72,6 @@ class TimerChangeList(BoundedChangeList):
 class TimerAdmin(ControlAdmin):
     """Timers, newest first."""
 
-    form = TimerForm
     formfield_overrides = {ExactJSONField: {"form_class": JSONTextField}}
     list_display = (
         "name", "group_cell", "state_cell", "schedule_cell", "time_zone", "next_cell", "last_cell", "outcome_cell",
@@ -111,7 +101,7 @@ class TimerAdmin(ControlAdmin):
                 "Schedule",
                 {
                     "fields": (
-                        "schedule_kind", *SCHEDULE_FIELDS, "time_zone", "start_at", "end_at", "max_fires", "jitter",
+                        "schedule_kind", *schedule_fields(), "time_zone", "start_at", "end_at", "max_fires", "jitter",
                         "priority", "until_committed", "version",
                     )
                 },
@@ -119,6 +109,9 @@ class TimerAdmin(ControlAdmin):
             ("What it does", {"fields": ("payload", "action", "overrides", "concurrency_key")}),
             *facts,
         )  # fmt: skip
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change, **{"form": timer_form(), **kwargs})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return () if obj is None else ("group", "name", *self._facts)
@@ -156,7 +149,9 @@ class TimerAdmin(ControlAdmin):
         actor = request.user.get_username()
         if not change:
             kind, keywords = form.keywords()
-            take_over(obj, _SCHEDULE[kind](actor=actor, **keywords))
+            created = scheduling.schedule_timer({"kind": kind, **keywords}, actor=actor)
+            assert created.timer is not None
+            take_over(obj, created.timer)
             return
         changes = form.changes()
         if isinstance(obj.payload, Unreadable) and "payload" not in changes:

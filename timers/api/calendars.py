@@ -15,8 +15,9 @@ from timers.api.conditions import IF_MATCH, check_version, etag, wanted_version
 from timers.api.fields import Name
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import NAME, TEXT, Schema, keywords, refuse_unknown
+from timers.api.schemas import NAME, refuse_unknown
 from timers.database import transaction
+from timers.domain.json_schema import TEXT, Schema, keywords
 from timers.exceptions import TimerNotFound
 from timers.models import ExclusionCalendar
 from timers.scheduling import create_calendar, delete_calendar, update_calendar

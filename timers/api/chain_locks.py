@@ -17,8 +17,9 @@ from timers.api.authentication import caller
 from timers.api.fields import Name
 from timers.api.groups import GROUP
 from timers.api.route import route
-from timers.api.schemas import keywords, number, refuse_unknown
+from timers.api.schemas import refuse_unknown
 from timers.domain.chains.limits import MAX_CAPACITY
+from timers.domain.json_schema import keywords, number
 from timers.insights.locks import AtLock, LockDetail, LockView, lock_views
 
 router = Router(tags=["chains"])

@@ -30,7 +30,8 @@ from timers.api.groups import GROUP
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import Answer, route
-from timers.api.schemas import NAME, Schema, keywords, refuse_unknown
+from timers.api.schemas import NAME, refuse_unknown
+from timers.domain.json_schema import Schema, keywords
 from timers.exceptions import InvalidRequest
 from timers.insights.step_durations import step_durations
 from timers.models import ChainStep, TimerGroup

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
-from timers.api.schemas import INSTANT, duration
+from timers.domain.json_schema import INSTANT, duration
 from timers.exceptions import InvalidRequest
 from timers.schedules.duration import parse_seconds
 from timers.schedules.instant import parse_instant

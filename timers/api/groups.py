@@ -15,24 +15,11 @@ from timers.api.fields import EmptyBody
 from timers.api.group_answer import GroupAnswer
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import (
-    ACTION,
-    KEY_PATH,
-    NAME,
-    NAMES,
-    POLICIES,
-    RATE,
-    TEXT,
-    Schema,
-    choice,
-    duration,
-    keywords,
-    maybe,
-    number,
-)
+from timers.api.schemas import ACTION, KEY_PATH, NAME, NAMES, POLICIES, RATE
 from timers.api.timer_verbs import PauseBody
 from timers.database import transaction
 from timers.domain.cluster_modes import PLACEMENTS
+from timers.domain.json_schema import TEXT, Schema, choice, duration, keywords, maybe, number
 from timers.domain.limits import MAX_CONCURRENCY
 from timers.domain.payload import MAX_BYTES
 from timers.domain.policies import MAX_SECONDS

@@ -17,9 +17,10 @@ from timers.api.conditions import IF_MATCH, etag, wanted_version
 from timers.api.fields import Body, EmptyBody, Seconds
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import FLAG, INSTANT, NAMES, TEXT, Schema, choice, keywords, maybe, refuse_unknown
+from timers.api.schemas import FLAG, NAMES, refuse_unknown
 from timers.control.keys import OVERLAP, create_key, revoke_key, rotate_key, update_key
 from timers.database import transaction
+from timers.domain.json_schema import INSTANT, TEXT, Schema, choice, keywords, maybe
 from timers.domain.policies import MAX_SECONDS
 from timers.exceptions import TimerNotFound
 from timers.insights.keys import key_state

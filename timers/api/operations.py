@@ -16,7 +16,8 @@ from timers.api.fields import Body, EmptyBody, Name, Number
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.problems import not_found
 from timers.api.route import route
-from timers.api.schemas import INSTANT, NAME, TEXT, Schema, keywords, maybe, refuse_unknown
+from timers.api.schemas import NAME, refuse_unknown
+from timers.domain.json_schema import INSTANT, TEXT, Schema, keywords, maybe
 from timers.executions import (
     cancel_operation,
     failures,

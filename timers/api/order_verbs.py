@@ -16,8 +16,9 @@ from timers.api.fields import Body, EmptyBody, Name
 from timers.api.order_answer import OrderInFull, order_in_full
 from timers.api.orders import ORDER
 from timers.api.route import route
-from timers.api.schemas import ANY, NAME, OBJECT, TEXT, Schema, choice, keywords, maybe, number, refuse_unknown
+from timers.api.schemas import ANY, NAME, OBJECT, refuse_unknown
 from timers.control.chains.many import VERBS
+from timers.domain.json_schema import TEXT, Schema, choice, keywords, maybe, number
 
 router = Router(tags=["orders"])
 

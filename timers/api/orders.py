@@ -26,10 +26,11 @@ from timers.api.order_answer import (
 )
 from timers.api.paging import Page, PageQuery, cursor_after, position
 from timers.api.route import Answer, route
-from timers.api.schemas import FLAG, NAME, OBJECT, Schema, choice, keywords, maybe, refuse_unknown
+from timers.api.schemas import FLAG, NAME, OBJECT, refuse_unknown
 from timers.api.timer_body import OWN, SHARED
 from timers.control.chains.add import NOT_OF_ORDERS
 from timers.control.create import ON_CONFLICT
+from timers.domain.json_schema import Schema, choice, keywords, maybe
 from timers.insights.one_order import next_order
 from timers.insights.upcoming_orders import Place
 from timers.models import Timer

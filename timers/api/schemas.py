@@ -6,63 +6,25 @@ Validation is that of the Python API, so all interfaces report the same errors. 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Final
 
 from timers import actions
 from timers.domain import policies
 from timers.domain.errors import ErrorCollector
+from timers.domain.json_schema import Schema, choice, duration, keywords, maybe, number
 from timers.domain.limit_keys import MAX_PATH
-
-Schema = dict[str, Any]
 
 ANY: Final[Schema] = {"description": "Any JSON value."}
 NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200}
-TEXT: Final[Schema] = {"type": "string"}
 FLAG: Final[Schema] = {"type": "boolean"}
 OBJECT: Final[Schema] = {"type": "object"}
 NAMES: Final[Schema] = {"type": "array", "items": NAME}
-INSTANT: Final[Schema] = {
-    "type": "string",
-    "description": "An instant with its offset from UTC, as ISO 8601 has it.",
-    "examples": ["2027-02-26T15:00:27+01:00"],
-}
 ZONE: Final[Schema] = {
     "type": "string",
     "description": "An IANA time zone.",
     "default": "UTC",
     "examples": ["Europe/Berlin"],
 }
-
-
-def number(low: float, high: float, words: str = "", *, whole: bool = False) -> Schema:
-    """Return the schema of a number within limits."""
-    schema: Schema = {"type": "integer" if whole else "number", "minimum": low, "maximum": high}
-    return {**schema, "description": words} if words else schema
-
-
-def choice(*words: str) -> Schema:
-    """Return the schema of one of some words."""
-    return {"type": "string", "enum": list(words)}
-
-
-def duration(low: float | None = None, high: float | None = None, words: str = "") -> Schema:
-    """Return the schema of a duration: a number of seconds within limits, or ISO 8601 text."""
-    bounds = {name: value for name, value in (("minimum", low), ("maximum", high)) if value is not None}
-    return {
-        "anyOf": [{"type": "number", **bounds}, {"type": "string", "maxLength": 64}],
-        "description": f"{words} Seconds, or ISO 8601 such as PT1M30S.".strip(),
-        "examples": [60, "PT1M30S"],
-    }
-
-
-def maybe(schema: Schema) -> Schema:
-    """Return the schema that also accepts null."""
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def keywords(properties: dict[str, Schema], required: list[str]) -> Schema:
-    """Return the schema of an object with these properties and no others."""
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
@@ -72,7 +34,6 @@ def refuse_unknown(body: Collection[str], known: Collection[str]) -> None:
     mistakes.raise_if_any()
 
 
-DURATION: Final = duration()
 RATE: Final[Schema] = {
     "type": "string",
     "maxLength": 20,

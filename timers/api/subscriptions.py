@@ -16,7 +16,8 @@ from timers.api.executions import ReasonBody
 from timers.api.fields import EmptyBody, Name, Reason
 from timers.api.groups import GROUP
 from timers.api.route import Answer, route
-from timers.api.schemas import ACTION, NAME, RETRY, TEXT, Schema, choice, keywords, maybe, refuse_unknown
+from timers.api.schemas import ACTION, NAME, RETRY, refuse_unknown
+from timers.domain.json_schema import TEXT, Schema, choice, keywords, maybe
 from timers.models import Subscription
 from timers.subscriptions import (
     create_subscription,

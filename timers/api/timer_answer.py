@@ -8,7 +8,6 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from timers import clock
-from timers.control.request import OWN_KEYWORDS
 from timers.domain.payload import Unreadable
 from timers.engine.group_clock import GroupClock
 from timers.insights.held_up import (
@@ -22,6 +21,7 @@ from timers.insights.held_up import (
 from timers.insights.limits import Reached
 from timers.models import Timer
 from timers.models.schedule_words import schedule_words
+from timers.schedules.kinds import keywords_of
 
 _COLUMNS: Final = (
     "name", "time_zone", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed", "tags",
@@ -140,7 +140,7 @@ def answer_now(timer: Timer, **further: Any) -> TimerAnswer:
 def _own_keywords(timer: Timer) -> dict[str, Any]:
     if not isinstance(timer.schedule, dict):
         return {}
-    own = OWN_KEYWORDS.get(timer.schedule_kind, frozenset())
+    own = keywords_of(timer.schedule_kind)
     return {word: value for word, value in timer.schedule.items() if word in own}
 
 

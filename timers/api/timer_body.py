@@ -6,63 +6,16 @@ from typing import Annotated, Any, Final
 
 from pydantic import WithJsonSchema
 
-from timers.api.schemas import (
-    ACTION,
-    ANY,
-    DURATION,
-    FLAG,
-    INSTANT,
-    NAME,
-    NAMES,
-    POLICIES,
-    TEXT,
-    ZONE,
-    Schema,
-    choice,
-    duration,
-    keywords,
-    maybe,
-    number,
-)
+from timers.api.schemas import ACTION, ANY, FLAG, NAME, NAMES, POLICIES, ZONE
 from timers.control.create import ON_CONFLICT
-from timers.control.request import OWN_KEYWORDS
+from timers.domain.json_schema import INSTANT, TEXT, Schema, choice, duration, keywords, maybe, number
 from timers.domain.limit_keys import MAX_KEY
-
-_CLOCK_POLICY: Final[dict[str, Schema]] = {
-    "gap": choice("run_after", "skip"),
-    "fold": choice("once", "twice"),
-}
-_ATTRIBUTE: Final[Schema] = {"type": ["string", "integer"]}
+from timers.schedules import KINDS
 
 OWN: Final[dict[str, dict[str, Schema]]] = {
-    "once": {"at": maybe(INSTANT), "after": maybe(DURATION)},
-    "fixed_rate": {"period": DURATION},
-    "fixed_delay": {"delay": DURATION},
-    "cron": {"expression": {"type": "string", "maxLength": 256, "examples": ["30 2 * * *"]}, **_CLOCK_POLICY},
-    "calendar": {
-        **dict.fromkeys(("second", "minute", "hour", "day_of_month", "month", "day_of_week", "year"), _ATTRIBUTE),
-        **_CLOCK_POLICY,
-    },
-    "window": {
-        "begin": {"type": "string", "examples": ["13:00"]},
-        "end": {"type": "string", "examples": ["15:00"]},
-        "every": DURATION,
-        "weekdays": maybe({"type": "array", "items": TEXT}),
-        **_CLOCK_POLICY,
-    },
-    "rrule": {"rule": {"type": "string", "examples": ["FREQ=MONTHLY;BYDAY=-1FR"]}, **_CLOCK_POLICY},
+    name: {keyword.name: keyword.schema for keyword in kind.keywords} for name, kind in KINDS.items()
 }
 """Keywords of each kind."""
-
-_NEEDED: Final = {
-    "once": [],
-    "fixed_rate": ["period"],
-    "fixed_delay": ["delay"],
-    "cron": ["expression"],
-    "calendar": [],
-    "window": ["begin", "end", "every"],
-    "rrule": ["rule"],
-}
 
 SHARED: Final[dict[str, Schema]] = {
     "payload": ANY,
@@ -103,11 +56,11 @@ def _one_of_the_kinds(further: dict[str, Schema], needed: list[str]) -> Schema:
             {
                 **keywords(
                     {"kind": {"const": kind}, **OWN[kind], **_ASKED.get(kind, {}), **SHARED, **further},
-                    ["kind", *needed, *_NEEDED[kind]],
+                    ["kind", *needed, *(keyword.name for keyword in KINDS[kind].keywords if keyword.is_required)],
                 ),
                 "title": kind,
             }
-            for kind in OWN_KEYWORDS
+            for kind in KINDS
         ],
         "discriminator": {"propertyName": "kind"},
         "examples": [{"kind": "once", **{word: _NAMED[word] for word in needed}, "after": 30, "payload": {"a": 1}}],
@@ -122,9 +75,7 @@ NewTimer = Annotated[dict[str, Any], WithJsonSchema(_one_of_the_kinds({"name": N
 """Body that creates a timer."""
 WholeTimer = Annotated[dict[str, Any], WithJsonSchema(_one_of_the_kinds({}, []))]
 """Body that creates or replaces the timer in the path."""
-TimerChanges = Annotated[
-    dict[str, Any], WithJsonSchema(keywords({"kind": choice(*OWN_KEYWORDS), **_EVERY_OWN, **SHARED}, []))
-]
+TimerChanges = Annotated[dict[str, Any], WithJsonSchema(keywords({"kind": choice(*KINDS), **_EVERY_OWN, **SHARED}, []))]
 """Body that changes a timer; fields that are not given are kept."""
 PreviewRequest = Annotated[
     dict[str, Any],

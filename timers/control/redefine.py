@@ -16,7 +16,7 @@ from typing import Final
 from timers.control.difference import is_as_defined
 from timers.control.limits import Limits
 from timers.control.next_instant import Before, Next, first_beyond, next_after_edit, rule_of
-from timers.control.request import ANCHORS, anchor_of
+from timers.control.request import anchor_of, counts_from
 from timers.control.spec import TimerSpec
 from timers.database import connection
 from timers.engine.arrays import plain_array, text_array
@@ -99,12 +99,13 @@ def continued(spec: TimerSpec, living: Timer | None) -> TimerSpec:
 
     This applies only if the definition names no other instant to count from.
     """
-    if living is None or spec.schedule.kind not in ANCHORS or spec.schedule.kind != living.schedule_kind:
+    field = counts_from(spec.schedule.kind)
+    if living is None or field is None or spec.schedule.kind != living.schedule_kind:
         return spec
     anchor = anchor_of(living.schedule_kind, living.schedule)
     if anchor is None or (spec.start_at is not None and spec.start_at != living.start_at):
         return spec
-    wanted = {**spec.schedule.to_spec(), ANCHORS[spec.schedule.kind]: anchor}
+    wanted = {**spec.schedule.to_spec(), field: anchor}
     try:
         return replace(spec, schedule=parse(spec.schedule.kind, wanted, spec.time_zone))
     except InvalidRequest:

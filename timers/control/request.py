@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from timers.control.spec import TimerSpec
@@ -12,26 +12,10 @@ from timers.domain.errors import READ_ONLY_FIELDS, ErrorCollector
 from timers.domain.policies import check_seconds
 from timers.exceptions import InvalidRequest
 from timers.schedules import Schedule, parse
-from timers.schedules.duration import parse_duration
-from timers.schedules.instant import parse_instant
+from timers.schedules.kinds import KINDS, Context, all_keywords, keywords_of, kinds_of_keywords
 from timers.schedules.zones import zone
 
-_CLOCK_POLICY: Final = frozenset({"gap", "fold"})
-
-OWN_KEYWORDS: Final = {
-    "once": frozenset({"at", "after"}),
-    "fixed_rate": frozenset({"period"}),
-    "fixed_delay": frozenset({"delay"}),
-    "cron": frozenset({"expression"}) | _CLOCK_POLICY,
-    "calendar": frozenset({"second", "minute", "hour", "day_of_month", "month", "day_of_week", "year"}) | _CLOCK_POLICY,
-    "window": frozenset({"begin", "end", "every", "weekdays"}) | _CLOCK_POLICY,
-    "rrule": frozenset({"rule"}) | _CLOCK_POLICY,
-}
-"""The keywords of each kind; null counts as not given: the stored value is dropped."""
-
 _NAMES: Final = frozenset({"group", "name"})
-SCHEDULE_KEYWORDS: Final = frozenset({"kind"}).union(*OWN_KEYWORDS.values())
-
 OPTIONS: Final = frozenset(
     {
         "payload", "handler", "action", "start_at", "end_at", "max_fires", "jitter", "priority", "until_committed",
@@ -59,9 +43,9 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
     """
     fields = dict(request)
     kind = fields.pop("kind", None)
-    is_known = isinstance(kind, str) and kind in OWN_KEYWORDS
+    is_known = isinstance(kind, str) and kind in KINDS
     max_wait = fields.pop("debounce_max_wait", None) if kind == "once" else None
-    of_kind = OWN_KEYWORDS[kind] if is_known else SCHEDULE_KEYWORDS - {"kind"}
+    of_kind = keywords_of(kind) if is_known else schedule_keywords() - {"kind"}
     mistakes = ErrorCollector()
     mistakes.refuse_unknown(
         fields, _NAMES | OPTIONS | of_kind, where=f"for {kind}" if is_known else "", told=_ONLY_TOLD
@@ -84,7 +68,7 @@ def parse_request(request: Mapping[str, Any], now: datetime, *, looks_up: bool =
 
 def known_changes(changes: Mapping[str, Any], mistakes: ErrorCollector) -> dict[str, Any]:
     """Return the changes that a timer accepts; add an error to `mistakes` for each of the others."""
-    known = OPTIONS | SCHEDULE_KEYWORDS
+    known = OPTIONS | schedule_keywords()
     mistakes.refuse_unknown(changes, known, where="here, or cannot be changed", told=_ONLY_TOLD)
     return {keyword: value for keyword, value in changes.items() if keyword in known}
 
@@ -100,21 +84,23 @@ class Whose(NamedTuple):
     """The instant from which a stored rate or rule counts, as in its spec; it continues from there. None: start_at."""
 
 
-ANCHORS: Final = {"fixed_rate": "anchor", "rrule": "start"}
-"""The kinds that count from an instant, and the keyword for it in their specs."""
+def counts_from(kind: str) -> str | None:
+    """Return the field of a kind's spec with the instant from which it counts; None if there is none."""
+    return KINDS[kind].counts_from if kind in KINDS else None
 
 
 def anchor_of(kind: str, spec: Any) -> str | None:
     """Return the instant from which a stored schedule counts, as text; None if it has none or cannot be read."""
-    anchor = spec.get(ANCHORS[kind]) if kind in ANCHORS and isinstance(spec, Mapping) else None
+    field = counts_from(kind)
+    anchor = spec.get(field) if field is not None and isinstance(spec, Mapping) else None
     return anchor if isinstance(anchor, str) else None
 
 
 def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetime) -> Schedule:
     """Return the schedule of a kind from its own keywords. Raise one InvalidRequest for all errors."""
     mistakes = ErrorCollector()
-    if not isinstance(kind, str) or kind not in OWN_KEYWORDS:
-        mistakes.add(InvalidRequest("kind", f"must be one of {', '.join(OWN_KEYWORDS)}", given=kind))
+    if not isinstance(kind, str) or kind not in KINDS:
+        mistakes.add(InvalidRequest("kind", f"must be one of {', '.join(KINDS)}", given=kind))
         mistakes.check(lambda: zone(whose.time_zone))
         mistakes.raise_if_any()
     spec = _spec_of(kind, own, whose, now, mistakes)
@@ -125,8 +111,13 @@ def parse_schedule(kind: Any, own: Mapping[str, Any], whose: Whose, now: datetim
 
 def kind_of(request: Mapping[str, Any]) -> str | None:
     """Return the kind that one of these keywords belongs to; None if all are shared by several kinds, or none is."""
-    kinds = [kind for kind, keywords in OWN_KEYWORDS.items() if (keywords - _CLOCK_POLICY) & set(request)]
-    return kinds[0] if kinds else None
+    kinds = {kind for keyword, kind in kinds_of_keywords().items() if keyword in request}
+    return next((kind for kind in KINDS if kind in kinds), None)
+
+
+def schedule_keywords() -> frozenset[str]:
+    """Return the keywords of all kinds, and `kind`."""
+    return frozenset({"kind", *(keyword.name for keyword in all_keywords())})
 
 
 def _spec_of(
@@ -134,25 +125,8 @@ def _spec_of(
 ) -> dict[str, Any]:
     """Return the spec as it is stored. An invalid value is reported to `mistakes` and replaced by a valid one."""
     given = {keyword: value for keyword, value in own.items() if value is not None}
-    if kind == "once":
-        others = {keyword: value for keyword, value in given.items() if keyword not in ("at", "after")}
-        return {**others, "at": mistakes.check(lambda: _once_at(given, now), now).isoformat()}
-    if kind == "cron":
-        return {**given, "seed": f"{whose.group}/{whose.name}"}
-    if kind not in ("fixed_rate", "rrule"):
-        return given
-    if whose.anchor is not None:
-        return {**given, ANCHORS[kind]: whose.anchor}
-    start = mistakes.check(lambda: now if whose.start_at is None else parse_instant(whose.start_at, "start_at"), now)
-    if kind == "fixed_rate":
-        return {**given, "anchor": start.isoformat()}
-    where = mistakes.check(lambda: zone(whose.time_zone), UTC)
-    return {**given, "start": start.astimezone(where).replace(tzinfo=None, microsecond=0).isoformat()}
-
-
-def _once_at(given: Mapping[str, Any], now: datetime) -> datetime:
-    if ("at" in given) == ("after" in given):
-        raise InvalidRequest("at", "give either at (an instant) or after (a duration from now)")
-    if "at" in given:
-        return parse_instant(given["at"], "at")
-    return now + timedelta(microseconds=parse_duration(given["after"], "after", allow_zero=True))
+    anchored_by = counts_from(kind)
+    if anchored_by is not None and whose.anchor is not None:
+        return {**given, anchored_by: whose.anchor}
+    context = Context(whose.group, whose.name, whose.time_zone, whose.start_at, now, mistakes)
+    return KINDS[kind].spec_from(given, context)

@@ -138,7 +138,7 @@ class TimerSpec:
         if self.schedule.kind == "once":
             # A one-shot whose instant has passed fires at once, late; rejecting it would lose the request.
             first = schedule.first(not_before) or schedule.first(datetime.fromtimestamp(0, now.tzinfo))
-        elif self.schedule.kind in ("fixed_rate", "fixed_delay") and self.start_at is None:
+        elif self.schedule.starts_later and self.start_at is None:
             first = schedule.next_after(now)
         else:
             first = schedule.first(not_before)

@@ -16,11 +16,10 @@ from timers.engine.events import record
 from timers.engine.one_at_a_time import one_at_a_time
 from timers.engine.recompute import Recomputed, recompute
 from timers.models import Node, Timer, ZoneRules
+from timers.schedules import KINDS
 from timers.schedules.zones import edition, is_newer_edition
 
 EVENT: Final = "time zone rules"
-ELAPSED_TIME: Final = ("once", "fixed_rate", "fixed_delay")
-"""Schedule kinds that do not depend on a wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ def apply_zone_rules(node: str) -> Applied | None:
         if not is_newer and not (ours == known.edition and _older_nodes_have_gone(ours, known.applied_at)):
             return None
         started_at = clock.now()
-        done = recompute(Timer.objects.exclude(schedule_kind__in=ELAPSED_TIME))
+        elapsed = [kind for kind, schedule in KINDS.items() if not schedule.follows_wall_clock]
+        done = recompute(Timer.objects.exclude(schedule_kind__in=elapsed))
         applied = Applied(known.edition, ours, done)
         known.edition, known.applied_at, known.timers_moved = ours, started_at, done.moved
         known.save()

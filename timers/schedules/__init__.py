@@ -6,9 +6,12 @@ on Django nor on the database or the present time.
 
 from __future__ import annotations
 
+# First of all: it imports the kinds, in the order in which they are listed everywhere.
+from timers.schedules.registry import is_remembered, parse, parse_stored, parse_text  # isort: skip
+
+from timers.schedules.kinds import KINDS
 from timers.schedules.preview import Preview, Previewed, preview
 from timers.schedules.preview_warnings import Warned
-from timers.schedules.registry import KINDS, is_remembered, parse, parse_stored, parse_text
 from timers.schedules.schedule import Missed, Schedule
 
 __all__ = [

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 from zoneinfo import ZoneInfo
 
 from timers.domain.errors import ErrorCollector
+from timers.domain.json_schema import Schema
 from timers.exceptions import InvalidRequest
 from timers.schedules.calendar_fields import (
     ALL_FIELDS,
@@ -30,7 +31,9 @@ from timers.schedules.calendar_fields import (
 )  # fmt: skip
 from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
 from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
+from timers.schedules.clock_policy import KEYWORDS as POLICY_KEYWORDS
 from timers.schedules.day_rules import DayRule, DayTerm, Weekdays
+from timers.schedules.kinds import Keyword, register
 from timers.schedules.never import why_never
 from timers.schedules.pattern_words import pattern_in_words
 from timers.schedules.spec_fields import SpecFields
@@ -40,13 +43,30 @@ from timers.schedules.wall_schedule import WallSchedule
 from timers.schedules.zones import zone
 
 _NAMES = tuple(field_.name for field_ in ALL_FIELDS)
+_SCHEMA: Final[Schema] = {"type": ["string", "integer"]}
+_HELP_TEXTS: Final = {
+    "second": "0-59; a list, a range, */5; empty: 0.",
+    "minute": "0-59; empty: 0.",
+    "hour": "0-23; empty: 0.",
+    "day_of_month": "1-31, Last, -7 to -1 (days before the last), 1st Sun to 5th Sat, Last Fri; empty: *.",
+    "month": "1-12 or Jan-Dec; empty: *.",
+    "day_of_week": "0-7 or Sun-Sat (0 and 7 are Sunday); empty: *.",
+    "year": "such as 2027-2030; empty: *.",
+}
 
 
+@register
 @dataclass(frozen=True, slots=True)
 class Calendar(WallSchedule):
     """Due whenever the wall clock of the zone matches all attributes."""
 
     kind: ClassVar[str] = "calendar"
+    summary: ClassVar[str] = "fire when the clock matches the attributes of a calendar expression"
+    keywords: ClassVar[tuple[Keyword, ...]] = (
+        *(Keyword(name, _SCHEMA, help_text) for name, help_text in _HELP_TEXTS.items()),
+        *POLICY_KEYWORDS,
+    )
+    example: ClassVar[Mapping[str, Any]] = {"hour": 6, "day_of_month": "Last"}
 
     texts: tuple[str, ...]
     """The seven attributes, from second to year, as they were given."""

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from timers.domain.errors import ErrorCollector
+from timers.domain.json_schema import choice
 from timers.exceptions import InvalidRequest
+from timers.schedules.kinds import Keyword
 
 FIELDS = ("gap", "fold")
+KEYWORDS: Final = (
+    Keyword(
+        "gap", choice("run_after", "skip"), "What becomes of times that are skipped.", label="When clocks go forward",
+        choices=(("run_after", "run after the gap"), ("skip", "skip")),
+    ),
+    Keyword(
+        "fold", choice("once", "twice"), "What becomes of times that are shown twice.", label="When clocks go back",
+        choices=(("once", "fire once"), ("twice", "fire twice")),
+    ),
+)  # fmt: skip
+"""The keywords of a kind that follows the wall clock."""
 _CHOICES = {
     "gap": {"run_after": "a skipped time fires at the end of the gap", "skip": "a skipped time does not fire"},
     "fold": {"once": "a time shown twice fires the first time", "twice": "a time shown twice fires both times"},

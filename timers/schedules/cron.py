@@ -19,22 +19,42 @@ from zoneinfo import ZoneInfo
 
 from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
 from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
+from timers.schedules.clock_policy import KEYWORDS as POLICY_KEYWORDS
 from timers.schedules.cron_expression import CronExpression
+from timers.schedules.kinds import Context, Keyword, register
 from timers.schedules.spec_fields import SpecFields
 from timers.schedules.wall_pattern import WallPattern
 from timers.schedules.wall_schedule import WallSchedule
 from timers.schedules.zones import zone
 
 
+@register
 @dataclass(frozen=True, slots=True)
 class Cron(WallSchedule):
     """Due whenever the wall clock of the zone matches the expression."""
 
     kind: ClassVar[str] = "cron"
+    summary: ClassVar[str] = "fire when the clock matches a cron expression of 5 to 7 fields"
+    keywords: ClassVar[tuple[Keyword, ...]] = (
+        Keyword(
+            "expression",
+            {"type": "string", "maxLength": 256, "examples": ["30 2 * * *"]},
+            "minute hour day month weekday, such as 30 2 * * mon-fri; six fields begin with seconds, seven end with the"
+            " year; or an alias such as @daily.",
+            is_required=True,
+        ),
+        *POLICY_KEYWORDS,
+    )
+    example: ClassVar[Mapping[str, Any]] = {"expression": "30 2 * * mon-fri"}
 
     expression: CronExpression
     zone: ZoneInfo
     given_policy: ClockPolicy = BY_DEFAULT
+
+    @classmethod
+    def spec_from(cls, given: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        # H in an expression is a value that the name decides.
+        return {**given, "seed": context.name}
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
+from timers.domain.json_schema import DURATION
 from timers.schedules.duration import describe_duration, parse_duration, seconds_of
 from timers.schedules.instant import before_end, format_instant, in_utc, parse_instant
+from timers.schedules.kinds import Context, Keyword, number_or_text, register
 from timers.schedules.schedule import Missed, Schedule
 from timers.schedules.spec_fields import SpecFields
 from timers.schedules.zones import zone
@@ -20,14 +22,30 @@ _SHORTEST = 1_000  # microseconds
 _MICROSECOND = timedelta(microseconds=1)
 
 
+@register
 @dataclass(frozen=True, slots=True)
 class FixedRate(Schedule):
     """Due at anchor + n * period, n = 0, 1, 2...: whole microseconds, so it never drifts."""
 
     kind: ClassVar[str] = "fixed_rate"
+    summary: ClassVar[str] = "fire every period, counted from start_at"
+    keywords: ClassVar[tuple[Keyword, ...]] = (
+        Keyword(
+            "period", DURATION, "seconds between two fires, or ISO 8601 such as PT1M30S.",
+            is_required=True, from_text=number_or_text,
+        ),
+    )  # fmt: skip
+    example: ClassVar[Mapping[str, Any]] = {"period": 60}
+    follows_wall_clock: ClassVar[bool] = False
+    starts_later: ClassVar[bool] = True
+    counts_from: ClassVar[str] = "anchor"
 
     period: timedelta
     anchor: datetime
+
+    @classmethod
+    def spec_from(cls, given: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        return {**given, "anchor": context.start.isoformat()}
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:
@@ -61,11 +79,22 @@ class FixedRate(Schedule):
             return None
 
 
+@register
 @dataclass(frozen=True, slots=True)
 class FixedDelay(Schedule):
     """Due at once, then `delay` after the end of each run; the argument of next_after is the end of the run."""
 
     kind: ClassVar[str] = "fixed_delay"
+    summary: ClassVar[str] = "fire when the last run has ended for a delay"
+    keywords: ClassVar[tuple[Keyword, ...]] = (
+        Keyword(
+            "delay", DURATION, "seconds from the end of a run to the next fire, or ISO 8601.",
+            is_required=True, from_text=number_or_text,
+        ),
+    )  # fmt: skip
+    example: ClassVar[Mapping[str, Any]] = {"delay": 60}
+    follows_wall_clock: ClassVar[bool] = False
+    starts_later: ClassVar[bool] = True
 
     delay: timedelta
 

@@ -1,4 +1,4 @@
-"""Registry of schedule kinds by name, and parsing of stored specs."""
+"""The kinds that there are, and parsing of stored specs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,13 @@ from threading import Lock
 from typing import Any, Final
 
 from timers.exceptions import InvalidRequest
-from timers.schedules.calendar import Calendar
-from timers.schedules.cron import Cron
-from timers.schedules.interval import FixedDelay, FixedRate
-from timers.schedules.once import Once
-from timers.schedules.rrule import RRule
+from timers.schedules.kinds import KINDS
 from timers.schedules.schedule import Schedule
-from timers.schedules.window import Window
 
-# A new kind is one file and one line here.
-KINDS: dict[str, type[Schedule]] = {
-    Once.kind: Once,
-    FixedRate.kind: FixedRate,
-    FixedDelay.kind: FixedDelay,
-    Cron.kind: Cron,
-    Calendar.kind: Calendar,
-    Window.kind: Window,
-    RRule.kind: RRule,
-}
+# isort: off
+# They register themselves, in the order in which they are listed everywhere.
+from timers.schedules import once, interval, cron, calendar, window, rrule  # noqa: F401
+# isort: on
 
 
 def parse(kind: str, spec: Mapping[str, Any], time_zone: str = "UTC") -> Schedule:

@@ -16,10 +16,13 @@ from datetime import datetime
 from typing import Any, ClassVar, Final, Self
 from zoneinfo import ZoneInfo
 
+from timers.domain.json_schema import TEXT
 from timers.exceptions import InvalidRequest
 from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
 from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
+from timers.schedules.clock_policy import KEYWORDS as POLICY_KEYWORDS
 from timers.schedules.day_rules import DayRule, Numbers
+from timers.schedules.kinds import Context, Keyword, register
 from timers.schedules.never import why_never
 from timers.schedules.recurrence import YEARS_SEARCHED, Recurrence
 from timers.schedules.recurrence_years import completed
@@ -35,11 +38,22 @@ COUNTED_YEARS: Final = 100
 _WALL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?))?")
 
 
+@register
 @dataclass(frozen=True, slots=True)
 class RRule(WallSchedule):
     """Due at the walls of the rule."""
 
     kind: ClassVar[str] = "rrule"
+    summary: ClassVar[str] = "fire by a recurrence rule of iCalendar"
+    keywords: ClassVar[tuple[Keyword, ...]] = (
+        Keyword(
+            "rule", {**TEXT, "examples": ["FREQ=MONTHLY;BYDAY=-1FR"]},
+            "a recurrence rule of iCalendar, such as FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17;BYMINUTE=0.", is_required=True,
+        ),
+        *POLICY_KEYWORDS,
+    )  # fmt: skip
+    example: ClassVar[Mapping[str, Any]] = {"rule": "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=17"}
+    counts_from: ClassVar[str] = "start"
 
     text: str
     start: datetime
@@ -48,6 +62,11 @@ class RRule(WallSchedule):
     parts: RuleParts = field(repr=False, compare=False)
     recurrence: Recurrence = field(repr=False, compare=False)
     given_policy: ClockPolicy = BY_DEFAULT
+
+    @classmethod
+    def spec_from(cls, given: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        wall = context.start.astimezone(context.zone).replace(tzinfo=None, microsecond=0)
+        return {**given, "start": wall.isoformat()}
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any], time_zone: str) -> Self:

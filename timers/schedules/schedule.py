@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from timers.schedules.kinds import Context, Keyword
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -44,7 +47,24 @@ class Schedule(ABC):
     __slots__ = ()
 
     kind: ClassVar[str]
+    summary: ClassVar[str]
+    """What it is for, in a few words."""
+    keywords: ClassVar[tuple[Keyword, ...]]
+    """The keywords with which it is requested; null counts as not given."""
+    example: ClassVar[Mapping[str, Any]]
+    """Keywords of a request, such as `{"period": 60}`."""
     recurring: ClassVar[bool] = True
+    follows_wall_clock: ClassVar[bool] = True
+    """Whether its instants depend on the rules of a time zone."""
+    starts_later: ClassVar[bool] = False
+    """Whether the first fire of a timer without start_at is after now, never at it."""
+    counts_from: ClassVar[str | None] = None
+    """Name of the spec's field with the instant from which it counts; None: it counts from none."""
+
+    @classmethod
+    def spec_from(cls, given: Mapping[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG003
+        """Return the spec as it is stored, for the keywords of a request that are not null."""
+        return dict(given)
 
     @classmethod
     @abstractmethod

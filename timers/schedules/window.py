@@ -16,11 +16,14 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
+from timers.domain.json_schema import DURATION, TEXT, maybe
 from timers.exceptions import InvalidRequest
 from timers.schedules.clock_policy import BY_DEFAULT, ClockPolicy
 from timers.schedules.clock_policy import FIELDS as POLICY_FIELDS
+from timers.schedules.clock_policy import KEYWORDS as POLICY_KEYWORDS
 from timers.schedules.day_rules import EVERY_DAY, DayRule, Weekdays
 from timers.schedules.duration import MICROSECONDS_PER_SECOND, describe_duration, parse_duration
+from timers.schedules.kinds import Keyword, list_from_text, number_or_text, register
 from timers.schedules.names_in_words import WEEKDAYS, listed
 from timers.schedules.spec_fields import SpecFields
 from timers.schedules.times_of_day import RegularTimes
@@ -34,11 +37,33 @@ _ALL_WEEKDAYS = frozenset(range(7))
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 
 
+@register
 @dataclass(frozen=True, slots=True)
 class Window(WallSchedule):
     """Due at `begin` and every `every` seconds after it until before `end`, on these days of the week."""
 
     kind: ClassVar[str] = "window"
+    summary: ClassVar[str] = "fire repeatedly within a window of the day"
+    keywords: ClassVar[tuple[Keyword, ...]] = (
+        Keyword(
+            "begin", {**TEXT, "examples": ["13:00"]}, "when it begins on the wall clock, such as 13:00.",
+            is_required=True,
+        ),
+        Keyword(
+            "end", {**TEXT, "examples": ["15:00"]}, "when it ends, such as 15:00; nothing fires at that instant.",
+            is_required=True,
+        ),
+        Keyword(
+            "every", DURATION, "seconds between two fires from its begin on, or ISO 8601 such as PT30M.",
+            is_required=True, from_text=number_or_text,
+        ),
+        Keyword(
+            "weekdays", maybe({"type": "array", "items": TEXT}),
+            "the days on which it begins, such as mon, tue; empty: every day.", from_text=list_from_text,
+        ),
+        *POLICY_KEYWORDS,
+    )  # fmt: skip
+    example: ClassVar[Mapping[str, Any]] = {"begin": "13:00", "end": "15:00", "every": 1800}
 
     begin: int
     """Second of the day, as is `end`, which is on the next day if it is not after `begin`."""

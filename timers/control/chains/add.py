@@ -11,7 +11,7 @@ from timers.control.change import now_of, pause_timer, resume_timer, update_time
 from timers.control.create import Created, create_timers
 from timers.control.find_timer import lock_timer
 from timers.control.groups import look_up_groups
-from timers.control.request import OWN_KEYWORDS, Whose, kind_of, parse_request, parse_schedule
+from timers.control.request import Whose, kind_of, parse_request, parse_schedule, schedule_keywords
 from timers.database import transaction
 from timers.domain.chains.steps import readers
 from timers.exceptions import InvalidRequest, NotAllowedNow
@@ -115,7 +115,7 @@ def _with_kind(schedule: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords with their kind; without schedule keywords: once, now."""
     if "kind" in schedule:
         return dict(schedule)
-    own = {word: value for word, value in schedule.items() if any(word in words for words in OWN_KEYWORDS.values())}
+    own = {word: schedule[word] for word in schedule_keywords() & set(schedule)}
     if not any(value is not None for value in own.values()):
         return {"kind": "once", "after": 0, **{word: value for word, value in schedule.items() if word not in own}}
     return {"kind": kind_of(own), **schedule}

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from shop import sales_kinds  # noqa: F401 - registers kinds of schedules and actions
 from timers.handlers import Fire, handler
 
 
