@@ -27,6 +27,16 @@ def test_a_node_is_read_and_asked_to_drain_go_on_and_stop(api: Asking) -> None:
         problem(api("GET", path), 404, "not_found")
 
 
+@pytest.mark.django_db
+def test_live_nodes_of_one_name_are_listed_apart_and_drained_by_id(api: Asking) -> None:
+    first, second = (factories.node("web", pid=number) for number in (1, 2))
+    page = api.get("/nodes?limit=1")
+    rest = api.get(f"/nodes?limit=1&cursor={page['next']}")
+    assert [each["id"] for each in [*page["items"], *rest["items"]]] == [first.pk, second.pk]
+    problem(api("POST", "/nodes/web/drain"), 409, "not_allowed_now")
+    assert api.post(f"/nodes/{first.pk}/drain")["wish"] == "drain"
+
+
 def test_nodes_are_listed_by_name_a_page_at_a_time(api: Asking) -> None:
     for name in ("c", "B", "a"):
         factories.node(name)

@@ -63,6 +63,27 @@ def test_a_worker_that_starts_while_the_database_is_away_waits_for_it(server: Em
         assert "Traceback" not in field.log("a")
 
 
+_SILENT = """
+from tests import factories
+factories.node("silent", mode="exclusive", state="active", beat_ago=60, lease=10)
+"""
+
+
+def test_node_waits_until_another_one_is_known_to_be_dead_after_a_restart(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """The other one has missed its heartbeats, as all nodes have after the database was away."""
+    with field_on(server, tmp_path) as field:
+        stop(server, signal.SIGINT)
+        server.start()
+        field.run(_SILENT)
+        field.start("b", "--workers", "1", "--mode", "exclusive")
+        settled = "SELECT started_at - pg_postmaster_start_time() > INTERVAL '10 s' FROM timers_node WHERE name = 'b'"
+        assert field.value(settled)
+        assert field.value("SELECT state FROM timers_node WHERE name = 'silent'") == "dead"
+        assert not field.value("SELECT count(*) FROM timers_cluster_event WHERE kind = 'node refused'")
+
+
 def two_workers(field: Field) -> tuple[int, int]:
     """Give one worker something that runs on; returns its process id and the other's. Both have run something."""
     # More than one worker has threads for.

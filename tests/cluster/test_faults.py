@@ -104,10 +104,16 @@ def test_poison_rows_fail_alone(field: Field) -> None:
     assert "time zone" in reasons["zone"]
 
 
-def test_a_name_that_is_alive_is_refused(field: Field) -> None:
+def test_nodes_of_one_name_share_the_work_and_one_goes_on_where_the_other_is_killed(field: Field) -> None:
     field.start("a")
-    with pytest.raises(AssertionError, match="is alive"):
-        field.manage("runtimerworker", "--name", "a")
+    field.nodes["first"] = field.nodes.pop("a")
+    field.start("a")
+    assert field.value("SELECT count(*) FROM timers_node WHERE name = 'a' AND state = 'active'") == 2
+    field.run(_SPREAD)
+    eventually(lambda: field.value("SELECT count(DISTINCT node_id) FROM timers_claim") == 2)
+    field.kill("first")
+    eventually(lambda: field.succeeded() == 2000)
+    assert field.rows("SELECT state FROM timers_node WHERE name = 'a' ORDER BY state") == [("active",), ("dead",)]
 
 
 def _lives(pid: int) -> bool:

@@ -29,6 +29,8 @@ NO_VERBS = {
     "action_checks": "checks",
     "key_fields": "checks",
     "key_settings": "a part of create and change",
+    "hold_groups": "a part of create and reconcile",
+    "limit_change": {"rekey_again"},  # after the commit of a change of a group
     "limits": "a part of create, change and skip_next",
     "names": "checks",
     "next_instant": "computes",

@@ -52,6 +52,21 @@ def test_a_wish_is_shown_with_who_has_it_and_why(time: VirtualTime) -> None:
     assert node(row.id + 1, time.now) is None
 
 
+def test_of_two_live_nodes_of_one_name_one_is_asked_by_its_id(time: VirtualTime) -> None:
+    first, second = (factories.node("node-a", pid=number, host="machine-1") for number in (1, 2))
+    with pytest.raises(NotAllowedNow) as refused:
+        drain_node("node-a")
+    assert str(refused.value) == (
+        f"node: 2 live nodes are named node-a. Give the id of one: {first.id} (pid 1 on machine-1),"
+        f" {second.id} (pid 2 on machine-1)."
+    )
+    drain_node(second.id)
+    assert [wish(row) for row in (first, second)] == ["", "drain"]
+    Node.objects.filter(id=first.id).update(state="dead")
+    activate_node("node-a")
+    assert wish(second) == ""
+
+
 def test_the_same_wish_once_more_changes_nothing(time: VirtualTime) -> None:
     factories.node("node-a")
     drain_node("node-a", actor="ann")

@@ -180,11 +180,11 @@ def test_a_person_hands_the_lead_to(live: str, lead: Lead, to: str, expected: st
     ],
 )  # fmt: skip
 def test_a_node_may_join_a_partition_or_is_told_why_not(joins: str, live: str, expected: str) -> None:
-    assert clash("default", "new", MODES[joins], True, members(live)) == expected
+    assert clash("default", MODES[joins], True, members(live)) == expected
 
 
 def test_a_node_without_execution_clashes_with_nobody() -> None:
-    assert clash("default", "new", NodeMode(), False, members("primary b1")) == ""
+    assert clash("default", NodeMode(), False, members("primary b1")) == ""
 
 
 @pytest.mark.parametrize(

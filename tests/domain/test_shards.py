@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from timers.domain.shards import preferring_node, shard_of
+from timers.domain.shards import keys_of, preferring_node, shard_of
 
 NODES = ["a", "b", "c", "d"]
 SHARDS = 400
@@ -39,3 +39,10 @@ def test_only_the_shards_of_a_node_that_leaves_change_hands(gone: str) -> None:
 
 def test_without_a_node_nobody_prefers_a_shard() -> None:
     assert preferring_node(7, 0, []) is None
+
+
+def test_nodes_of_one_name_have_shards_of_their_own() -> None:
+    keys = keys_of({7: "a", 3: "a", 5: "b"})
+    assert keys == {3: "a", 5: "b", 7: "a/2"}
+    counts = Counter(preferences(list(keys.values())))
+    assert all(SHARDS / 3 * 0.7 < counts[key] < SHARDS / 3 * 1.3 for key in keys.values())

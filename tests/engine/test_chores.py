@@ -16,7 +16,7 @@ from timers.control.cluster_pause import pause_cluster, pause_partition
 from timers.domain.cluster_modes import NodeMode
 from timers.engine.chores import Chores, find_chores
 from timers.engine.nodes import register
-from timers.models import TimerGroup
+from timers.models import Claim, TimerGroup
 from timers.scheduling import pause_group, pause_timer, schedule_fixed_rate, schedule_once, update_group
 from timers.testing import START, Stepper, VirtualTime, registration
 
@@ -95,6 +95,19 @@ def test_what_workers_hold_is_found_while_their_partition_is_paused(group: Timer
     pause_partition("default")
     assert find_chores("default").paused_claims == [held.fence]
     assert find_chores("another").paused_claims == [], "its own nodes find it"
+
+
+def test_all_that_workers_hold_is_found_however_many_claims_there_are(group: TimerGroup, node: Stepper) -> None:
+    schedule_once("work", "t", after=0)
+    (held,) = node.claim()
+    node.run()
+    mine = Claim.objects.get()
+    Claim.objects.bulk_create(
+        Claim(group_id=mine.group_id, node_id=mine.node_id, claimed_at=mine.claimed_at, executions=[])
+        for _ in range(1000)
+    )
+    pause_partition("default")
+    assert held.fence in find_chores("default").paused_claims
 
 
 def test_what_consumers_hold_is_not_called_back(time: VirtualTime) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tests import factories
 from timers.domain.cluster_modes import NodeMode
 from timers.engine import nodes
-from timers.engine.death import gone_nodes
-from timers.engine.nodes import Beat, beat, register
+from timers.engine.death import judge_at_start
+from timers.engine.nodes import Beat, Undecided, beat, register
 from timers.exceptions import NotAllowedNow
-from timers.models import Node
+from timers.models import ClusterEvent, Node
 from timers.testing import VirtualTime, registration
 
 
@@ -37,8 +40,37 @@ def test_a_node_whose_heartbeat_comes_just_now_is_not_replaced(
 ) -> None:
     frozen = register(registration("a", mode=NodeMode("exclusive")))
     time.advance(11)
-    seen = gone_nodes("machine-1")
+    seen = judge_at_start("machine-1", "", 0)
     beat(frozen.id, 10, Beat(0.0, 0, 0, 0, {}))
-    monkeypatch.setattr(nodes, "gone_nodes", lambda host: seen)
+    monkeypatch.setattr(nodes, "judge_at_start", lambda *_: seen)
     with pytest.raises(NotAllowedNow, match="partition default has an exclusive node, a"):
         register(registration("b", mode=NodeMode("exclusive")))
+
+
+def test_name_of_a_node_does_not_excuse_its_mode(time: VirtualTime) -> None:
+    register(registration("a", mode=NodeMode("exclusive")))
+    with pytest.raises(NotAllowedNow, match="partition default has an exclusive node, a"):
+        register(registration("a", host="machine-2", mode=NodeMode("exclusive")))
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+@pytest.mark.django_db
+def test_node_that_may_be_alive_after_a_restart_of_the_server_is_not_replaced(name: str) -> None:
+    """The server has not been up for as long as the lease of the node that starts."""
+    silent = factories.node("a", mode="exclusive", beat_ago=60, lease=10, state="active")
+    starting = registration(name, host="machine-2", lease=10.0**9, mode=NodeMode("exclusive"))
+    with pytest.raises(Undecided, match="partition default has an exclusive node, a"):
+        register(starting)
+    assert Node.objects.get(id=silent.id).state == "active"
+    assert not ClusterEvent.objects.filter(kind="node refused").exists()
+    register(replace(starting, lease=0.0))
+    assert Node.objects.get(id=silent.id).state == "dead"
+
+
+@pytest.mark.django_db
+def test_node_that_certainly_clashes_is_refused_at_once(time: VirtualTime) -> None:
+    factories.node("a", mode="exclusive", beat_ago=60, lease=10, state="active")
+    factories.node("b", mode="distributed", state="active")
+    with pytest.raises(NotAllowedNow) as refused:
+        register(registration("c", host="machine-2", lease=10.0**9, mode=NodeMode("exclusive")))
+    assert not isinstance(refused.value, Undecided)

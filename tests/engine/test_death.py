@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests import factories
 from tests.support.eventually import eventually
 from tests.support.sessions import OtherSession
 from timers.engine import nodes
-from timers.engine.death import dead_with_claims, declare_dead, gone_nodes, take_crash_lock, watch_others
+from timers.engine.death import dead_with_claims, declare_dead, judge_at_start, take_crash_lock, watch_others
 from timers.engine.nodes import Beat, beat, register
-from timers.models import ClusterEvent, Node, TimerGroup
+from timers.models import ClockStep, ClusterEvent, Node, TimerGroup
 from timers.scheduling import schedule_once
 from timers.testing import Stepper, VirtualTime, registration
 
 REPORT = Beat(0, 0, 0, 0, {})
+NOBODY = 2**22 - 3
+"""A process id that no process has."""
 NEVER = 10**9
 """Seconds: longer than any server has been up."""
 
@@ -132,19 +136,44 @@ def test_the_crash_lock_of_one_node_says_nothing_of_another(committed: None, tim
         assert not take_crash_lock(rows[0].id)
         time.advance(5)
         assert found() == ["node-b"]
-        assert {name: gone for name, (_, gone) in gone_nodes("elsewhere").items()} == {"node-a": False, "node-b": True}
+        judged = judge_at_start("elsewhere", "", 0)
+        assert {each.node.name: each.is_gone for each in judged} == {"node-a": False, "node-b": True}
 
 
 def test_two_nodes_of_one_name_that_start_at_the_same_moment_are_told_apart(committed: None, time: VirtualTime) -> None:
-    from timers.exceptions import NotAllowedNow
-
-    with OtherSession(time.now) as session:
+    with OtherSession(time.now) as session, OtherSession(time.now) as late:
         session.begin()
-        session.run(lambda: register(registration("node-a")))
-        with OtherSession(time.now) as late:
-            answer = late.start(lambda: register(registration("node-a")))
-            late.waits_for_a_lock()
-            session.commit()
-            with pytest.raises(NotAllowedNow, match="started at the same moment"):
-                answer.result(timeout=10)
-    assert Node.objects.count() == 1
+        first = session.run(lambda: register(registration("node-a")))
+        answer = late.start(lambda: register(registration("node-a")))
+        late.waits_for_a_lock()
+        session.commit()
+        assert answer.result(timeout=10).id != first.id
+    assert Node.objects.filter(name="node-a", state="starting").count() == 2
+
+
+def test_node_that_starts_judges_nobody_by_heartbeats_shortly_after_the_server_came_back(time: VirtualTime) -> None:
+    register(registration("node-a"))
+    time.advance(100)
+    (judged,) = judge_at_start("elsewhere", "", NEVER)
+    assert (judged.is_gone, judged.is_undecided) == (False, True)
+    (judged,) = judge_at_start("elsewhere", "", 0)
+    assert (judged.is_gone, judged.is_undecided) == (True, False)
+
+
+def test_node_that_starts_judges_nobody_by_heartbeats_while_a_clock_step_is_held(time: VirtualTime) -> None:
+    register(registration("node-a"))
+    time.advance(100)
+    step = ClockStep.objects.create(
+        at=time.now, seconds=100, ahead=100, noticed_by="node-b", distrusted_until=time.now + timedelta(seconds=90),
+        held_until=time.now + timedelta(seconds=90),
+    )  # fmt: skip
+    (judged,) = judge_at_start("elsewhere", "", 0)
+    assert (judged.is_gone, judged.is_undecided) == (False, True)
+    step.delete()
+    assert judge_at_start("elsewhere", "", 0)[0].is_gone
+
+
+def test_process_that_is_no_more_is_gone_whenever_the_server_came_back(time: VirtualTime) -> None:
+    register(registration("node-a", pid=NOBODY, crash_lock=True, machine="one"))
+    assert judge_at_start("machine-1", "one", NEVER)[0].is_gone
+    assert not judge_at_start("machine-1", "two", NEVER)[0].is_gone

@@ -11,6 +11,7 @@ from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import finals_of, rows_of, words_of
 from timers import clock
 from timers.control.executions import cancel_waiting, retry_failed
+from timers.control.subscriptions import create_subscription
 from timers.engine.group_clock import GroupClock
 from timers.engine.outcome import counted_as
 from timers.engine.partitions import delete_stragglers
@@ -195,6 +196,24 @@ def test_what_queues_starts_when_the_one_before_has_ended(
     live_through("trial", by=600, work=node.until_idle)
 
     assert [row.started_at for row in finals_of(timer)] == minutes(start, 2.5, 2.5)
+
+
+def test_waiting_executions_of_a_sandbox_are_created_by_the_database_clock(
+    start: datetime, node: Stepper, time: VirtualTime
+) -> None:
+    schedule_fixed_rate("trial", "queues", period=60, overrides={"overlap_policy": "queue"})
+    schedule_cron("trial", "nightly", expression="30 1 * * *")
+    create_subscription("trial", "a", mode="broadcast", action={"kind": "pull"})
+    for number in (1, 2):
+        advance_clock("trial", to=start + timedelta(minutes=number))
+        node.claim()
+    fire_timer("trial", "nightly", delay=60)
+    backfill_timer("trial", "nightly", start=start - timedelta(days=3), end=start)
+
+    rows = list(Waiting.objects.values_list("name", "origin", "created_at", "changed_at"))
+
+    assert {row[:2] for row in rows} == {("queues", "schedule"), ("nightly", "manual"), ("nightly", "backfill")}
+    assert {row[2:] for row in rows} == {(time.now, time.now)}
 
 
 def test_a_past_stretch_is_backfilled_up_to_the_time_of_the_group(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import factories
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession, in_threads
 from tests.support.subscriptions import subscribe
@@ -20,6 +21,7 @@ from timers.control.subscriptions import pause_subscription
 from timers.engine.advance import lock_timers
 from timers.engine.recompute import recompute
 from timers.engine.rescue import rescue_node
+from timers.engine.reshard import move_batch
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.models import Claim, Timer, TimerGroup
 from timers.scheduling import (
@@ -175,6 +177,7 @@ def test_whatever_changes_groups_timers_and_executions_at_once_never_deadlocks(
     """A deadlock would be raised in one of the sessions."""
     handlers.add("tests.noop", lambda fire: 1 / 0 if hash(fire.execution_id) % 4 == 0 else None)
     create_calendar("free", rules=[])
+    factories.group("another", max_timers=5)
     update_group("work", on_excluded="before", overlap_policy="queue", max_queued=3, retry={"delays": [0, 0]})
     names = [f"{number}" for number in range(6)]
     for name in reversed(names):
@@ -198,6 +201,14 @@ def test_whatever_changes_groups_timers_and_executions_at_once_never_deadlocks(
             ],
             on_conflict="replace",
         ),
+        lambda dice: schedule_many(
+            [
+                {"kind": "fixed_rate", "group": name, "name": "p", "period": 1, "priority": dice.randrange(8)}
+                for name in dice.sample(["work", "another"], 2)
+            ],
+            on_conflict="replace",
+        ),
+        lambda dice: (update_group("work", shards=dice.choice([1, 2, 4])), move_batch()),
         lambda dice: recompute(Timer.objects.all()),
         lambda dice: rescue_node(workers[1].node.id, time.us, "it died"),
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from tests import factories
 from timers.clock import boot_id
+from timers.domain.cluster_modes import NodeMode
 from timers.engine import nodes
 from timers.engine.death import declare_dead
 from timers.engine.nodes import (
@@ -22,8 +23,9 @@ from timers.engine.nodes import (
     register,
 )
 from timers.exceptions import NotAllowedNow
-from timers.models import ClusterEvent, Node
-from timers.testing import START, VirtualTime, registration
+from timers.models import Claim, ClusterEvent, Node, TimerGroup
+from timers.scheduling import schedule_once
+from timers.testing import START, Stepper, VirtualTime, registration
 
 REPORT = Beat(clock_offset=0.25, busy_threads=2, busy_async=1, rss=1024, counters={"1": {"succeeded": 7}})
 NOBODY = 2**22 - 3
@@ -45,28 +47,42 @@ def test_nodes_publish_a_hash_of_their_configuration(time: VirtualTime) -> None:
     assert len(first.config_hash) == 12
 
 
-def test_the_name_of_a_living_node_is_refused_in_words(time: VirtualTime) -> None:
-    register(registration("node-a", pid=1))
-    with pytest.raises(NotAllowedNow, match=r"'node-a' is alive \(host machine-1, pid 1\); choose another --name"):
-        register(registration("node-a", host="machine-2", pid=7))
-    assert Node.objects.count() == 1
+def test_node_of_a_name_that_is_alive_starts_next_to_it(time: VirtualTime) -> None:
+    first = register(registration("node-a", pid=1))
+    second = register(registration("node-a", host="machine-2", pid=7))
+    time.advance(1)
+    for row in (first, second):
+        assert beat(row.id, 10, REPORT) is not None
+    assert list(Node.objects.order_by("id").values_list("name", "state")) == [("node-a", "active")] * 2
+    joined = ClusterEvent.objects.filter(kind="node joined").order_by("-id").values_list("detail", flat=True)[0]
+    assert joined.endswith(f"shares its name with node {first.id} (pid 1 on machine-1)")
+
+
+def test_nodes_of_one_name_claim_finish_and_die_apart(group: TimerGroup, time: VirtualTime) -> None:
+    first, second = (Stepper(time, "node-a") for _ in range(2))
+    for name in ("one", "two"):
+        schedule_once("work", name, after=1)
+    time.advance(1)
+    claimed = [node.claim(limit=1) for node in (first, second)]
+    assert [len(each) for each in claimed] == [1, 1]
+    declare_dead(Node.objects.get(id=first.node.id), "no heartbeat")
+    second.rescue(first)
+    assert list(Claim.objects.values_list("node_id", flat=True)) == [second.node.id]
+    assert beat(first.node.id, 10, REPORT) is None
+    assert beat(second.node.id, 10, REPORT) is not None
 
 
 def test_a_refused_start_is_an_event_once_in_a_while(time: VirtualTime) -> None:
-    row = register(registration("node-a", pid=1))
+    row = register(registration("node-a", mode=NodeMode("exclusive")))
 
     def refused() -> list[tuple[str, str]]:
         with pytest.raises(NotAllowedNow):
-            register(registration("node-a", host="machine-2", pid=7))
+            register(registration("node-a", host="machine-2", pid=7, mode=NodeMode("exclusive")))
         return list(ClusterEvent.objects.filter(kind="node refused").values_list("node", "detail"))
 
-    assert refused() == [
-        (
-            "node-a",
-            "on machine-2: a node named 'node-a' is alive (host machine-1, pid 1); choose another --name, or wait until"
-            " it is stopped",
-        )
-    ]
+    ((name, detail),) = refused()
+    assert name == "node-a"
+    assert detail.startswith("on machine-2: --mode: partition default has an exclusive node, node-a.")
     time.advance(5)
     beat(row.id, 3600, REPORT)
     assert len(refused()) == 1
@@ -96,26 +112,20 @@ def test_a_restart_on_the_same_host_takes_over_at_once_from_a_process_that_is_no
     assert old.state == "dead"
 
 
-@pytest.mark.parametrize("said", [{"host": "machine-2", "pid": NOBODY}, {"pid": os.getpid()}, {"pid": 1}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"host": "machine-2", "pid": NOBODY},
+        {"machine": "another", "pid": NOBODY},
+        {"pid": os.getpid()},
+        {"pid": 1},
+    ],
+)
 def test_a_node_that_may_be_alive_is_not_taken_over(time: VirtualTime, said: dict[str, Any]) -> None:
-    register(registration("node-a", crash_lock=True, **said))
-    with pytest.raises(NotAllowedNow):
-        register(registration("node-a"))
-
-
-def test_a_name_is_free_again_after_an_orderly_stop(time: VirtualTime) -> None:
-    old = register(registration("node-a"))
-    nodes.set_draining(old.id)
-    with pytest.raises(NotAllowedNow):
-        register(registration("node-a"))
-    nodes.set_stopped(old.id, "node-a")
+    old = register(registration("node-a", crash_lock=True, **said))
     register(registration("node-a"))
-    assert [event.kind for event in ClusterEvent.objects.order_by("id")] == [
-        "node joined",
-        "node refused",
-        "node stopped",
-        "node joined",
-    ]
+    old.refresh_from_db()
+    assert old.state == "starting"
 
 
 def test_a_free_name_is_found_by_counting(time: VirtualTime) -> None:
@@ -123,6 +133,8 @@ def test_a_free_name_is_found_by_counting(time: VirtualTime) -> None:
     for name in ("node", "node-2"):
         register(registration(name, pid=1))
     assert free_name("node", "machine-1") == "node-3"
+    nodes.set_stopped(Node.objects.get(name="node-2").id, "node-2")
+    assert free_name("node", "machine-1") == "node-2"
     time.advance(11)
     assert free_name("node", "machine-1") == "node"
 

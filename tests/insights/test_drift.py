@@ -106,3 +106,8 @@ def test_settings_that_cannot_be_read_or_that_this_version_does_not_know_are_no_
     factories.spoil(factories.node("node-9"), "settings")
     (found,) = drift()
     assert found.words == "TIMERS_LATER is not the same on all nodes of partition default (node-0: 0; node-1: 1)."
+
+
+def test_drift_of_nodes_of_one_name_names_them_by_their_ids() -> None:
+    rows = [factories.node("web", settings={"TIMERS_LEASE": lease}) for lease in (10.0, 10.0, 30.0)]
+    assert drift_by_node(drift()) == {f"web (node {rows[2].id})": ["TIMERS_LEASE 30.0 (most: 10.0)"]}

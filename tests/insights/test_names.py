@@ -6,6 +6,7 @@ import pytest
 
 from tests import factories
 from timers import clock
+from timers.domain.cluster_modes import NodeMode
 from timers.engine.nodes import register
 from timers.exceptions import NotAllowedNow
 from timers.insights.cluster import cluster
@@ -25,16 +26,25 @@ def told() -> list[str]:
     return [concern.text for concern in concerns(cluster(clock.now()))]
 
 
-def test_a_start_that_was_refused_for_its_name_is_told_with_both_hosts(time: VirtualTime) -> None:
-    register(registration("node-a", pid=1))
+def test_a_start_that_was_refused_is_told_with_its_host(time: VirtualTime) -> None:
+    register(registration("node-a", mode=NodeMode("exclusive")))
     with pytest.raises(NotAllowedNow):
-        register(registration("node-a", host="machine-2", pid=7))
+        register(registration("node-b", host="machine-2", mode=NodeMode("exclusive")))
+    (sentence,) = [each for each in told() if each.startswith("A start of node node-b")]
+    assert sentence.startswith("A start of node node-b was refused at 12:00:00 UTC on machine-2: --mode: partition")
+    assert sentence in [each.what for each in examine(time.now).findings]
+
+
+def test_live_nodes_of_one_name_are_told_with_their_ids(time: VirtualTime) -> None:
+    rows = [factories.node("web", host=f"machine-{number}", pid=number) for number in (1, 2)]
+    factories.node("web", state="dead", ended_at=time.now)
     sentence = (
-        "A start of node node-a was refused at 12:00:00 UTC on machine-2: a node named 'node-a' is alive (host"
-        " machine-1, pid 1); choose another --name, or wait until it is stopped."
+        f"2 live nodes are named web: node {rows[0].id} (pid 1 on machine-1), node {rows[1].id} (pid 2 on machine-2)."
+        " Drain and stop them by their ids, or name them apart by --name."
     )
     assert told() == [sentence]
     assert sentence in [each.what for each in examine(time.now).findings]
+    assert [each.label for each in cluster(time.now).nodes] == [f"web (node {row.id})" for row in rows]
 
 
 def test_a_start_that_was_refused_is_not_told_for_ever(time: VirtualTime) -> None:

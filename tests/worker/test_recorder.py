@@ -10,6 +10,7 @@ from tests.support.executions import START_US, outcome, started
 from tests.support.handlers import TemporaryHandlers
 from tests.support.ledger_rows import rows_of
 from timers.clock import DatabaseClock
+from timers.control.gone_receivers import GoneReceivers
 from timers.engine.execution import Holder
 from timers.engine.finish import Finished
 from timers.engine.outcome import Outcome, Verdict, counted_as, judge
@@ -29,11 +30,13 @@ class Bench:
 
     def __init__(self, holder: Holder | None = None) -> None:
         self.told: list[Finished] = []
+        self.gone: list[GoneReceivers] = []
         self.started = started()
         self.stats = MinuteStats(1)
         self.recorder = Recorder(
-            holder or Holder(1, "node-a", 1, 4711), DatabaseClock(START), self.started, self.stats, self.told.append
-        )
+            holder or Holder(1, "node-a", 1, 4711), DatabaseClock(START), self.started, self.stats, self.told.append,
+            self.gone.append,
+        )  # fmt: skip
 
     @property
     def recorded(self) -> list[Outcome]:
@@ -248,25 +251,64 @@ def test_outcome_that_cannot_be_judged_stops_no_other(
     assert bench.recorder.pending == 0
 
 
-def test_gone_receivers_are_paused_again_after_a_database_error_and_not_after_another_error(
-    bench: Bench, finish_by: Callable[..., None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_database_error_among_single_outcomes_counts_each_of_them_once(
+    bench: Bench, finish_by: Callable[..., None]
 ) -> None:
-    gone = {("work", "billing"): "status 410"}
-    tried: list[object] = []
-    errors: list[Exception] = [OperationalError("the database is unavailable"), ValueError("no")]
+    """The database becomes unavailable after two of four were recorded one by one, because the third is bad."""
+    bad, others = outcome(result='"\x00"'), [outcome() for _ in range(3)]
+    recorded: list[Outcome] = []
+    faults = [OperationalError("the database is unavailable")]
 
-    def pause(receivers: object) -> None:
-        tried.append(receivers)
-        raise errors.pop(0)
+    def finish(outcomes: Sequence[Outcome]) -> Finished:
+        if any(each.result for each in outcomes):
+            raise DataError("invalid byte sequence")
+        if len(recorded) == 2 and faults:
+            raise faults.pop()
+        gone = [each for each in outcomes if any(each is one for one in recorded)]
+        finished = ends([each for each in outcomes if not any(each is one for one in gone)])
+        finished.refused = gone
+        recorded.extend(each for each, _ in finished.verdicts)
+        return finished
 
-    finish_by(ends)
-    monkeypatch.setattr(recorder_module, "gone_receivers", lambda verdicts: dict(gone))
-    monkeypatch.setattr(recorder_module, "pause_gone_receivers", pause)
-    bench.recorder.put([outcome()])
+    finish_by(finish)
+    for each in [*others, bad]:
+        each.execution.cell = bench.started.begin(each.execution.id, 1, 1.0)
+    bench.recorder.put([*others[:2], bad, others[2]])
     with pytest.raises(OperationalError):
         bench.recorder.step()
-    for _ in range(2):
-        bench.recorder.step()
-    assert tried == [gone, gone]
-    assert "('work', 'billing')" in caplog.text
-    assert bench.recorder.pending == 0
+    assert (bench.recorder.pending, len(list(bench.started.cells()))) == (2, 2)
+    bench.recorder.step()
+    counters = bench.recorder.counters
+    assert (counters.succeeded, counters.failed, counters.refused) == (3, 1, 0)
+    assert len(bench.recorded) == 4
+    assert list(bench.started.cells()) == []
+
+
+def test_outcome_that_is_deferred_among_single_ones_keeps_its_cell(
+    bench: Bench, finish_by: Callable[..., None]
+) -> None:
+    bad = outcome(result='"\x00"')
+    bad.execution.cell = bench.started.begin(bad.execution.id, 1, 1.0)
+
+    def finish(outcomes: Sequence[Outcome]) -> Finished:
+        if any(each.result for each in outcomes):
+            raise DataError("invalid byte sequence")
+        return Finished(deferred=list(outcomes))
+
+    finish_by(finish)
+    bench.recorder.put([bad])
+    bench.recorder.step()
+    assert [cell.execution for cell in bench.started.cells()] == [bad.execution.id]
+    assert bench.recorder.pending == 1
+
+
+def test_gone_receivers_are_paused_elsewhere(
+    bench: Bench, finish_by: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause may wait for seconds, and outcomes are recorded meanwhile."""
+    gone = {("work", "billing"): "status 410"}
+    finish_by(ends)
+    monkeypatch.setattr(recorder_module, "gone_receivers", lambda verdicts: gone)
+    bench.recorder.put([outcome()])
+    bench.recorder.step()
+    assert bench.gone == [gone]

@@ -45,7 +45,7 @@ def _judged(nodes: Iterable[Any]) -> list[Any]:
     rows = [row for row in rows if row.pk in views]
     for row in rows:
         row.judged = views[row.pk]
-        row.drift = differs.get(row.name, []) if row.judged.alive else []
+        row.drift = differs.get(row.judged.label, []) if row.judged.alive else []
     return rows
 
 

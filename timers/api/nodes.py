@@ -189,18 +189,20 @@ def list_nodes(request: HttpRequest, query: Query[PageQuery]) -> Page[NodeAnswer
     """List the nodes by name: live ones and those that ended recently."""
     begin = position(request, query)
     # Sorted here: the database's collation may differ from Python's comparison.
-    nodes = sorted(newest_nodes(clock.now()), key=lambda each: each.name)
-    found = [each for each in nodes if begin is None or each.name > begin[0]]
+    nodes = sorted(newest_nodes(clock.now()), key=lambda each: (each.name, each.id))
+    found = [each for each in nodes if begin is None or [each.name, each.id] > begin]
     page = found[: query.limit]
     return Page(
         items=[NodeAnswer.model_validate(each) for each in page],
-        next=cursor_after(request, [page[-1].name]) if len(found) > len(page) else None,
+        next=cursor_after(request, [page[-1].name, page[-1].id]) if len(found) > len(page) else None,
     )
 
 
 @route(router, "GET", NODE, scope="read", answer=NodeAnswer, all_groups=True)
 def read_node(request: HttpRequest, node: str) -> NodeAnswer:
-    """Read one node by its id or name. A name selects the live incarnation, or the one that ended last."""
+    """Read one node by its id or name. A name selects the live incarnation that started last, or the
+    one that ended last.
+    """
     return _told(_meant(node))
 
 

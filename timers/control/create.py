@@ -14,10 +14,11 @@ from timers.control.create_checks import Instants, plan, refuse_beyond_quotas
 from timers.control.create_statement import KEYED, UNKEYED, arrays_of, arrays_of_redefined
 from timers.control.created_entry import entry_of
 from timers.control.debounce import check_debounce, debounced
-from timers.control.groups import FoundGroups, look_up_groups, note_priorities
+from timers.control.groups import FoundGroups, look_up_groups
+from timers.control.hold_groups import hold_to_write
 from timers.control.key_settings import KeySettingsChanged, by_present_keys, key_setting, settings_of
 from timers.control.limits import Limits, ManyUncomputed, within_limits
-from timers.control.quotas import count_in, hold_quotas
+from timers.control.quotas import count_in
 from timers.control.redefine import Redefined, changed_names, continued, is_unchanged, lock_living, redefine
 from timers.control.spec import TimerSpec
 from timers.database import connection, transaction
@@ -166,13 +167,15 @@ def _creating(
         # Compute everything before the groups with quotas are locked.
         instants = Instants(groups.values(), specs)
         planned = plan(specs, groups, found.now, instants.first, budget=budget)
-        held = _hold_quotas(groups)
+        held = hold_to_write(
+            groups, [spec for spec, at in zip(specs, planned, strict=True) if isinstance(at, datetime)]
+        )
     else:
         asked = specs
         specs = [debounced(spec, None, groups[spec.group], found.now) for spec in asked]
         changed = changed_names(specs, groups)
         _look_at_intervals(specs, set(changed), groups, found.now, budget)
-        held = _hold_quotas(groups)
+        held = hold_to_write(groups, specs)
         if changed:
             in_flight = call_back_replaced(changed, [(groups[spec.group].id, spec.name) for spec in specs])
         living = lock_living(specs, groups)
@@ -211,7 +214,6 @@ def _creating(
         wanted = [(spec, first) for spec, first in wanted if (groups[spec.group].id, spec.name) not in settled]
     # Use one order, whatever the caller's, so that two bulk calls that replace the same timers never deadlock.
     wanted.sort(key=lambda each: (groups[each[0].group].id, each[0].name))
-    _note_priorities(groups.values(), [spec for spec, _ in wanted])
     written = _write(wanted, groups, instants, redefined, on_conflict == "replace", actor) if wanted else {}
     for group in held.values():
         new = [row for (group_id, _), row in written.items() if group_id == group.id and row.version == 1]
@@ -258,10 +260,6 @@ def _look_at_intervals(
                 budget.charge()
                 if budget.is_spent:
                     break
-
-
-def _hold_quotas(groups: Mapping[str, TimerGroup]) -> dict[int, TimerGroup]:
-    return hold_quotas(name for name, group in groups.items() if group.max_timers is not None)
 
 
 class _Row(NamedTuple):
@@ -358,12 +356,6 @@ def _with_row(created: Created, spec: TimerSpec, group: TimerGroup, at: datetime
     )  # fmt: skip
     spec.write_to(timer)
     return created._replace(timer=timer)
-
-
-def _note_priorities(groups: Iterable[TimerGroup], specs: Sequence[TimerSpec]) -> None:
-    """Register priorities that no timer of the group had before, so that workers look for them."""
-    for group in groups:
-        note_priorities(group, {spec.priority for spec in specs if spec.group == group.name})
 
 
 def _unrepeated(instants: Instants, spec: TimerSpec, timer: int, past: datetime) -> datetime:

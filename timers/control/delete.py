@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from timers.control.audit import audited
 from timers.control.executions import cancel_waiting
@@ -14,6 +15,11 @@ from timers.engine.orders.cancelling import delete_orders_of_group
 from timers.exceptions import NotAllowedNow, TimerNotFound
 from timers.models import Claim, Node, TimerGroup, Waiting
 from timers.schedules.instant import to_microseconds
+
+_DELETE_TIMERS: Final = """
+DELETE FROM timers_timer
+WHERE id = ANY(ARRAY(SELECT id FROM timers_timer WHERE group_id = %s ORDER BY id FOR UPDATE))
+"""
 
 
 def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str = "") -> int:
@@ -37,7 +43,7 @@ def delete_group(name: str, *, force: bool = False, reason: str = "", actor: str
             raise NotAllowedNow(f"group {name!r} has timers; delete them first, or with it by force=true")
         with connection.cursor() as cursor:
             # Waits for concurrent fires; their claims are visible afterwards.
-            cursor.execute("DELETE FROM timers_timer WHERE group_id = %s", (group.id,))
+            cursor.execute(_DELETE_TIMERS, (group.id,))
             timers = int(cursor.rowcount)
         why = reason or (f"the group was deleted by {actor}" if actor else "the group was deleted")
         delete_orders_of_group(group.id, why)

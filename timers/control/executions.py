@@ -20,6 +20,7 @@ from timers.domain.payload import encode
 from timers.engine.advance import lock_timers
 from timers.engine.end_waiting import end_waiting
 from timers.engine.group_clock import GroupClock
+from timers.engine.group_lock import hold_groups
 from timers.engine.orders.cancelling import cancel_orders, cancel_orders_of_timer, end_parked_branches, orders_among
 from timers.engine.orders.retrying import lock_failed_order, set_variables
 from timers.engine.retry_waiting import retry_waiting
@@ -192,6 +193,7 @@ def replay_execution(execution: str, *, payload: Any = KEEP, overlap: str | None
             raise NotAllowedNow(f"execution {execution} has not ended; a failed one can be retried, with its payload")
         raise TimerNotFound(f"the ledger knows no execution {execution}; history is kept for so many days only")
     with audited("execution.replay", actor, subject_id=execution) as entry:
+        hold_groups(Timer.objects.filter(id=occurrence.timer_id).values_list("group_id", flat=True))
         rows = Timer.objects.select_related("group").select_for_update(of=("self",))
         timer = rows.filter(id=occurrence.timer_id).first()
         if timer is None:

@@ -240,17 +240,19 @@ def _refuse_chains(group: TimerGroup) -> None:
 def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
     """Register priorities that are new in the group: workers search the timers of each priority separately.
 
-    An order of a chain starts with the priority of its timer.
+    An order of a chain starts with the priority of its timer. `group` is not changed: the caller may be rolled back,
+    and repeated with it.
     """
     if priorities.issubset(group.timer_priorities):
         return
     with transaction.atomic():
         row = TimerGroup.objects.select_for_update(no_key=True).get(id=group.id)
+        if priorities.issubset(row.timer_priorities):
+            return
         row.timer_priorities = sorted({*row.timer_priorities, *priorities}, reverse=True)
         row.orders_by_priority |= Chain.objects.filter(group=row).exists()
         row.version += 1
         row.save(update_fields=["timer_priorities", "orders_by_priority", "version"])
-    group.timer_priorities, group.orders_by_priority = row.timer_priorities, row.orders_by_priority
 
 
 def note_order_priorities(group: TimerGroup) -> None:

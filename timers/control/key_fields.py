@@ -22,7 +22,7 @@ MOST_ENTRIES: Final = 1_000
 _SUGGESTED_FROM: Final = 1_000
 
 # Prevents their deletion until the key that names them is saved.
-_GROUPS: Final = "SELECT id, name FROM timers_timer_group WHERE name = ANY(%s) ORDER BY name FOR KEY SHARE"
+_GROUPS: Final = "SELECT id, name FROM timers_timer_group WHERE name = ANY(%s) ORDER BY id FOR KEY SHARE"
 
 
 def check_key_name(value: Any) -> str:

@@ -42,7 +42,7 @@ class LimitChange:
         if key_setting(group) != self._key_setting:
             rekey(group)
             if self._key_setting is None:
-                transaction.on_commit(partial(_rekey_again, group.id))
+                transaction.on_commit(partial(rekey_again, group.id))
         is_newly_keyed = key_setting(group) is not None and self._key_setting is None
         if is_newly_keyed or (_is_concurrent(group) and not self._is_concurrent):
             note_limits(group.id)
@@ -53,7 +53,7 @@ def _is_concurrent(group: TimerGroup) -> bool:
     return group.max_concurrency is not None or group.max_concurrency_per_key is not None
 
 
-def _rekey_again(group_id: int) -> None:
+def rekey_again(group_id: int) -> None:
     """Set the keys of timers that were written while their group began to limit by key.
 
     Only writers that know that a group limits by key check its settings. A timer that a long transaction wrote
@@ -62,4 +62,6 @@ def _rekey_again(group_id: int) -> None:
     with transaction.atomic():
         group = TimerGroup.objects.select_for_update().filter(id=group_id).first()
         if group is not None:
+            # All timers before the first waiting execution, as in the change itself: rekey works in batches.
+            lock_keyed(group)
             rekey(group)

@@ -7,6 +7,7 @@ requested of the previous one. A node that was declared dead and comes back in t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from timers import clock
@@ -36,7 +37,7 @@ def drain_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
 
     Raises:
         TimerNotFound: there is no such node.
-        NotAllowedNow: the node has ended or has been requested to stop.
+        NotAllowedNow: the node has ended or has been requested to stop, or several live nodes have the name.
     """
     return _ask("node.drain", node, Node.Wish.DRAIN, reason, actor)
 
@@ -51,7 +52,7 @@ def activate_node(node: int | str, *, reason: str = "", actor: str = "") -> Node
 
     Raises:
         TimerNotFound: there is no such node.
-        NotAllowedNow: the node has ended or has been requested to stop.
+        NotAllowedNow: the node has ended or has been requested to stop, or several live nodes have the name.
     """
     return _ask("node.activate", node, Node.Wish.NONE, reason, actor)
 
@@ -68,7 +69,7 @@ def stop_node(node: int | str, *, reason: str = "", actor: str = "") -> Node:
 
     Raises:
         TimerNotFound: there is no such node.
-        NotAllowedNow: the node has ended.
+        NotAllowedNow: the node has ended, or several live nodes have the name.
     """
     return _ask("node.stop", node, Node.Wish.STOP, reason, actor)
 
@@ -147,10 +148,19 @@ def _locked(node: int | str, entry: Entry) -> Node:
     if isinstance(node, int):
         row = rows.filter(id=node).first()
     else:
-        row = rows.filter(name=node, state__in=Node.LIVE).first() or rows.filter(name=node).order_by("-id").first()
+        row = _only_live(list(rows.filter(name=node, state__in=Node.LIVE).order_by("id")))
+        row = row or rows.filter(name=node).order_by("-id").first()
     if row is None:
         raise TimerNotFound(f"there is no node {node!r}")
     if row.state not in Node.LIVE:
         raise NotAllowedNow(f"node {row.name} is {row.state}: its process has ended")
     entry.name = row.name
     return entry.watch(row)
+
+
+def _only_live(found: Sequence[Node]) -> Node | None:
+    """Return the live node of a name; None: there is none. Raise NotAllowedNow if several have the name."""
+    if len(found) > 1:
+        places = ", ".join(f"{row.id} (pid {row.pid} on {row.host})" for row in found)
+        raise NotAllowedNow(f"node: {len(found)} live nodes are named {found[0].name}. Give the id of one: {places}.")
+    return found[0] if found else None

@@ -24,7 +24,7 @@ def hold_quotas(groups: Iterable[str]) -> dict[int, TimerGroup]:
     names = list(groups)
     if not names:
         return {}
-    limited = TimerGroup.objects.filter(name__in=names, max_timers__isnull=False).order_by("name")
+    limited = TimerGroup.objects.filter(name__in=names, max_timers__isnull=False).order_by("id")
     # Does not block transactions that only refer to a group, as new timers do.
     return {group.id: group for group in limited.select_for_update(no_key=True)}
 

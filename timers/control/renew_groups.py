@@ -32,7 +32,7 @@ def renew_groups(
         rows = rows.exclude(id__in=besides)
     if only is not None:
         rows = rows.filter(id__in=only)
-    ids = list(rows.order_by("name").select_for_update().values_list("id", flat=True))
+    ids = list(rows.order_by("id").select_for_update().values_list("id", flat=True))
     if not ids:
         return []
     TimerGroup.objects.filter(id__in=ids).update(version=F("version") + 1)

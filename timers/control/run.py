@@ -75,7 +75,7 @@ def make_run(
     state = Waiting.State.QUEUED if waits else Waiting.State.READY
     ids = _free_ids(timer, origin, at, len(ordinals), OVERLAPPING if policy == "allow" else 0)
     for id_, ordinal in zip(ids, ordinals, strict=True):
-        _insert(timer, id_, origin, at, now, payload, reason, ordinal, state)
+        _insert(timer, id_, origin, at, payload, reason, ordinal, state)
     wake_if_soon([at], now)
     return ids[0]
 
@@ -172,12 +172,13 @@ def _insert(
     id_: str,
     origin: str,
     at: datetime,
-    now: datetime,
     payload: str | None,
     reason: str,
     ordinal: int,
     state: Waiting.State,
 ) -> None:
+    # By the database clock, of sandboxes too: nodes and queries compare it across groups.
+    now = clock.now()
     row = Waiting(
         id=id_,
         subscription=ordinal,
@@ -190,7 +191,7 @@ def _insert(
         reason=reason,
         limit_key=timer.limit_key,
         created_at=now,
-        changed_at=clock.now(),
+        changed_at=now,
     )
     if payload is not None:
         # A JSON null is a payload too; an empty column would mean the timer's payload.

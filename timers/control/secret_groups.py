@@ -10,7 +10,9 @@ from timers.models import Secret, TimerGroup
 # Applies to secrets that name the group but do not know its id yet.
 _KEEP_PROMISE: Final = """
 UPDATE timers_secret SET group_ids[array_position(groups, %(name)s)] = %(id)s
-WHERE %(name)s = ANY(groups) AND group_ids[array_position(groups, %(name)s)] = 0
+WHERE id = ANY(ARRAY(
+    SELECT id FROM timers_secret WHERE %(name)s = ANY(groups) AND group_ids[array_position(groups, %(name)s)] = 0
+    ORDER BY name FOR NO KEY UPDATE))
 """
 
 
@@ -25,7 +27,7 @@ def forget_deleted(group: TimerGroup) -> None:
 
     The group's id is kept, so a secret that was for this group only is for no group from now on.
     """
-    for row in Secret.objects.filter(group_ids__contains=[group.id]).order_by("id").select_for_update(no_key=True):
+    for row in Secret.objects.filter(group_ids__contains=[group.id]).order_by("name").select_for_update(no_key=True):
         place = row.group_ids.index(group.id)
         if place < len(row.groups):
             del row.groups[place], row.group_ids[place]

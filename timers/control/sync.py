@@ -28,11 +28,13 @@ from timers.control.create import create_timers
 from timers.control.declaration import CODE, Declaration, Declared
 from timers.control.difference import FieldChange, edits
 from timers.control.groups import create_group, find_groups, new_group
+from timers.control.hold_groups import hold_to_write
 from timers.control.spec import TimerSpec
 from timers.control.sync_plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
 from timers.control.sync_report import VERBS, Entry, Reconciled, Verb
 from timers.database import connection, transaction
 from timers.domain.errors import ErrorCollector
+from timers.engine.advance import lock_timers
 from timers.engine.events import record
 from timers.engine.group_clock import nows_in
 from timers.engine.group_lock import hold_groups
@@ -85,8 +87,13 @@ def reconcile(
                 "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))",
                 (f"{owner} {declared.source}",),
             )
-        hold_groups(TimerGroup.objects.filter(name__in={group for group, _ in specs}).values_list("id", flat=True))
+        groups = {group.name: group for group in TimerGroup.objects.filter(name__in={group for group, _ in specs})}
+        hold_to_write(groups, [spec for _, spec in specs.values() if spec.group in groups])
+        hold_groups(group.id for group in groups.values())
         if take_over:
+            # All timers that this run may change, so that none of a lower id is locked after these.
+            theirs_and_ours = Timer.objects.filter(source=declared.source, owner__in=("", owner, take_over))
+            lock_timers(theirs_and_ours.values_list("id", flat=True))
             Timer.objects.filter(owner=take_over, source=declared.source).update(owner=owner)
             ChainsOfSource.take_over(declared.source, take_over, owner)
         elsewhere = _handlers_elsewhere if declared.source == CODE else frozenset
@@ -161,8 +168,9 @@ class _Pass:
         """
         rows: dict[Key, Timer] = {}
         adopted: list[int] = []
-        known = Timer.objects.filter(source=self._source, owner__in=("", self._owner))
-        for row in known.select_related("group").order_by("id"):
+        mine = Timer.objects.filter(source=self._source, owner__in=("", self._owner))
+        known = list(mine.select_related("group").order_by("id"))
+        for row in known:
             if not row.owner:
                 if _key(row) not in self._specs:
                     if row.state == Timer.State.ACTIVE:
@@ -173,7 +181,9 @@ class _Pass:
                 adopted.append(row.id)
             if _key(row) not in rows or rows[_key(row)].state not in LIVING:
                 rows[_key(row)] = row
-        Timer.objects.filter(id__in=adopted).update(owner=self._owner)
+        if adopted:
+            lock_timers(row.id for row in known)
+            Timer.objects.filter(id__in=adopted).update(owner=self._owner)
         return rows
 
     def _taken_names(self) -> set[Key]:

@@ -122,14 +122,14 @@ class Change:
     """Whether the partition had no leader before the change."""
 
 
-def clash(partition: str, name: str, mode: NodeMode, allow_execution: bool, live: Sequence[Member]) -> str:
+def clash(partition: str, mode: NodeMode, allow_execution: bool, live: Sequence[Member]) -> str:
     """Return why a node must not join a partition with these live nodes; empty: it may.
 
     A node without execution claims nothing and conflicts with no other node.
     """
     if not allow_execution:
         return ""
-    others = [member for member in live if member.allow_execution and member.name != name]
+    others = [member for member in live if member.allow_execution]
     for other in others:
         if other.mode.is_passive != mode.is_passive:
             return (

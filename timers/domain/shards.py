@@ -6,7 +6,8 @@ the preferring node may be full, slow, or gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 from zlib import crc32
@@ -20,10 +21,23 @@ def shard_of(name: str, shards: int) -> int:
     return crc32(name.encode()) % shards
 
 
+def keys_of(nodes: Mapping[int, str]) -> dict[int, str]:
+    """Return a unique key for each node, from names by ids: its name, with a number if other nodes have it too.
+
+    A node that is restarted has the same key again, so its shards do not change.
+    """
+    keys: dict[int, str] = {}
+    seen: Counter[str] = Counter()
+    for node_id, name in sorted(nodes.items()):
+        seen[name] += 1
+        keys[node_id] = name if seen[name] == 1 else f"{name}/{seen[name]}"
+    return keys
+
+
 def preferring_node(group_id: int, shard: int, nodes: Iterable[str]) -> str | None:
     """Return the node that prefers a shard, by rendezvous hashing; None if there is no node.
 
-    Every node computes the same result from the same names. When a node joins or leaves, only the shards that it gains
+    Every node computes the same result from the same keys. When a node joins or leaves, only the shards that it gains
     or had change owner (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998).
     """
     return max(nodes, key=lambda node: (_weight(group_id, shard, node), node), default=None)

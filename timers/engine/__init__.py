@@ -22,9 +22,22 @@
 
 The state of an execution is the place that stores it: a due timer, a claim, waiting, or the ledger; a resting order is
 stored only in its own row. Each function here is one transaction (or joins the caller's) that moves executions from one
-place to the next. Locks are taken in the order group, timer, root of an order's tree, claim, waiting, so that no
-deadlock occurs. A claim of a group with limits takes the limit lock (limit_lock.py) before all of these, and does not
-wait for a group while holding it.
+place to the next.
+
+Order of locks, which these functions and those of timers/control obey, so that no deadlock occurs:
+
+1. one row that a request names: an exclusion calendar, a pause of the cluster, the last clock step, a leadership
+2. groups: with the strongest lock that the transaction needs, because a stronger one later may wait in a ring. What
+   locks several at once uses control/hold_groups.py or group_lock.py.
+3. timers
+4. the root of an order's tree
+5. claims
+6. waiting executions
+7. nodes, secrets (by name), and rows that no other lock is taken after
+
+Several rows of one table are locked by rising id, in one statement with ORDER BY, or with SKIP LOCKED. What must lock
+out of this order waits for no lock (SKIP LOCKED). A claim of a group with limits takes the limit lock (limit_lock.py)
+before all of these, and does not wait for a group while holding it.
 
     fire     due timer  -> claimed or skipped          release  claimed -> ready, the attempt not counted
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed

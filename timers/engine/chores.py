@@ -25,10 +25,13 @@ from timers.models.cluster_pause import is_paused
 _PAUSED_CLAIMS: Final = f"""
 CASE WHEN {is_paused("%(partition)s")} THEN ARRAY(
     SELECT c.id FROM timers_claim c JOIN timers_timer_group g ON g.id = c.group_id
-    WHERE g.partition = %(partition)s AND c.node_id IS NOT NULL ORDER BY c.id DESC LIMIT 1000)
+    WHERE g.partition = %(partition)s AND c.node_id IS NOT NULL ORDER BY c.id)
 ELSE '{{}}' END
 """
-"""SQL: ids of the workers' claims in the partition (a parameter) while it is paused, newest first."""
+"""SQL: ids of the workers' claims in the partition (a parameter) while it is paused.
+
+All of them, because any may be of a group that was not called back; no further one is made during the pause.
+"""
 _CHORES: Final = f"""
 SELECT r.now, {IS_VIRTUAL}, {is_held("r.now")}, (SELECT s.at FROM timers_clock_step s),
        {NEEDS_LEADER}, {HAS_OPERATIONS} OR {HAS_MOVES} OR {HAS_RELEASES} OR {has_deadlines("r.now")}

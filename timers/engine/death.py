@@ -19,14 +19,14 @@ from typing import Any, Final
 
 from timers import clock
 from timers.database import connection, transaction
-from timers.engine.clock_step import SLACK
+from timers.engine.clock_step import SLACK, is_held
 from timers.engine.events import record
 from timers.engine.suspects import Heard
 from timers.models import Node
 from timers.models.crash_lock import CRASH_LOCK_CLASS, LOCK_IS_FREE
 
 _LIVE_NODES = f"""
-SELECT n.id, n.name, n.host, n.pid, n.partition, n.heartbeat_at, n.heartbeat_interval,
+SELECT n.id, n.name, n.host, n.machine, n.pid, n.partition, n.heartbeat_at, n.heartbeat_interval,
        extract(epoch FROM n.lease_expires_at - n.heartbeat_at)::float AS lease,
        n.heartbeat_intervals, n.suspect_since, extract(epoch FROM c.now - n.heartbeat_at)::float AS silence,
        c.is_ahead OR n.lease_expires_at < c.now AS is_over,
@@ -40,6 +40,7 @@ FROM timers_node n
 CROSS JOIN LATERAL (SELECT r.now, n.heartbeat_at > r.now + {SLACK} * INTERVAL '1 second' AS is_ahead
                     FROM (SELECT timers_now() AS now OFFSET 0) r OFFSET 0) c
 WHERE n.state IN ('starting', 'active', 'standby', 'draining')
+ORDER BY n.id
 """
 # A heartbeat in the future was sent before the clock was set back; a live node soon sends the next one.
 
@@ -127,15 +128,47 @@ def watch_others(me: int, settled_seconds: float, sightings: Sightings | None = 
     return Watched(dead, min(untils, default=None), heard)
 
 
-def gone_nodes(host: str) -> dict[str, tuple[Node, bool]]:
-    """Return nodes in a live state by name, and whether each is certainly gone, for a node that takes over a name.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A node in a live state, as a node judges it that starts."""
 
-    A node of this host is gone when its process does not exist and its crash lock is free, however fresh its lease is.
+    node: Node
+    is_gone: bool
+    """Whether it is certainly gone."""
+    is_undecided: bool = False
+    """Whether its heartbeats are missing at a time when that proves nothing: it may be gone."""
+
+
+def judge_at_start(host: str, machine: str, settled_seconds: float) -> list[Judged]:
+    """Return the nodes in a live state, by rising id, as a node of this host judges them when it starts.
+
+    A node of this machine is gone when its process does not exist and its crash lock is free, however fresh its lease
+    is. Of all others a missing heartbeat decides, as in watch_others; so not shortly after the server restarted, and
+    not while a step of the database clock suspends rescues.
+
+    Args:
+        host: name of this host.
+        machine: distinguishes machines of one host name; empty: unknown.
+        settled_seconds: how long the server must have been up.
     """
-    return {
-        each.node.name: (each.node, each.gone or (each.node.host == host and _has_crashed_here(each.node)))
-        for each in _live_nodes(0)
-    }
+    everyone = _live_nodes(settled_seconds)
+    trusts = bool(everyone) and not _is_held()
+    judged = []
+    for each in everyone:
+        has_ended = _is_here(each.node, host, machine) and _has_crashed_here(each.node)
+        is_gone = has_ended or (each.gone and each.settled and trusts)
+        judged.append(Judged(each.node, is_gone, each.gone and not is_gone))
+    return judged
+
+
+def _is_held() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {is_held('timers_now()')}")
+        return bool(cursor.fetchone()[0])
+
+
+def _is_here(node: Node, host: str, machine: str) -> bool:
+    return node.host == host and (not node.machine or not machine or node.machine == machine)
 
 
 def declare_dead(node: Node, reason: str) -> bool:
@@ -188,6 +221,7 @@ def _looked(
     id_: int,
     name: str,
     host: str,
+    machine: str,
     pid: int,
     partition: str,
     heartbeat_at: datetime,
@@ -198,7 +232,7 @@ def _looked(
     *verdict: Any,
 ) -> _Looked:
     node = Node(
-        id=id_, name=name, host=host, pid=pid, partition=partition, heartbeat_at=heartbeat_at,
+        id=id_, name=name, host=host, machine=machine, pid=pid, partition=partition, heartbeat_at=heartbeat_at,
         heartbeat_interval=interval, heartbeat_intervals=intervals, suspect_since=suspect_since,
     )  # fmt: skip
     return _Looked(node, lease, *verdict)

@@ -18,7 +18,7 @@ DELETE FROM timers_timer d WHERE d.id = ANY(ARRAY(
     SELECT t.id FROM timers_timer t JOIN timers_timer_group g ON g.id = t.group_id
     WHERE t.id = ANY(%(ids)s::bigint[]) AND t.state = 'finished' AND t.open_execution IS NULL
       AND COALESCE(t.overrides ->> 'on_finish', g.on_finish) = 'delete'
-    FOR UPDATE OF t SKIP LOCKED))
+    ORDER BY t.id FOR UPDATE OF t SKIP LOCKED))
   AND NOT EXISTS (SELECT 1 FROM timers_waiting w WHERE w.timer_id = d.id)
   AND NOT EXISTS (SELECT 1 FROM timers_chain_order o WHERE o.timer_id = d.id AND o.ended_at IS NULL)
   AND (%(ended)s AND d.schedule_kind = 'once'

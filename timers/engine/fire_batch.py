@@ -147,7 +147,7 @@ class Batch:
                 for execution in self.queued
             ]
             + [WaitingRow(execution, "ready", execution.available_us, 0, 0) for execution in self.for_others],
-            self._now_us,
+            real_us,
         )
         if self.for_others:
             now = from_microseconds(self._now_us)

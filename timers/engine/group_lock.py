@@ -24,9 +24,7 @@ _LEADS: Final = (
     "%s = (SELECT epoch FROM timers_leadership WHERE partition = %s AND node_id = %s FOR KEY SHARE SKIP LOCKED)"
 )
 
-HOLD_GROUPS: Final = (
-    "SELECT id FROM timers_timer_group WHERE id = ANY(%(groups)s::bigint[]) ORDER BY name FOR KEY SHARE"
-)
+HOLD_GROUPS: Final = "SELECT id FROM timers_timer_group WHERE id = ANY(%(groups)s::bigint[]) ORDER BY id FOR KEY SHARE"
 """SQL: lock groups as new timers do through their foreign key, before locking timers, as the lock order requires."""
 
 

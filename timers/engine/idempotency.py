@@ -91,7 +91,8 @@ def forget_answers() -> int:
     """Delete responses older than a day; return their number."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM timers_kept_answer WHERE created_at < timers_now() - make_interval(hours => %s)",
+            "DELETE FROM timers_kept_answer WHERE id = ANY(ARRAY(SELECT id FROM timers_kept_answer"
+            " WHERE created_at < timers_now() - make_interval(hours => %s) ORDER BY id FOR UPDATE SKIP LOCKED))",
             (KEPT_HOURS,),
         )
         return int(cursor.rowcount)

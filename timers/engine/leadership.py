@@ -60,7 +60,10 @@ RETURNING l.epoch, l.since
 _CHANGE_PLACES: Final = """
 UPDATE timers_node n
 SET state = CASE WHEN n.id = %(to)s THEN 'active' WHEN n.mode = 'distributed' THEN n.state ELSE 'standby' END
-WHERE (n.id = %(to)s AND n.state = 'standby') OR (n.id = %(leader)s AND n.state = 'active')
+FROM (SELECT id FROM timers_node
+      WHERE (id = %(to)s AND state = 'standby') OR (id = %(leader)s AND state = 'active')
+      ORDER BY id FOR NO KEY UPDATE) l
+WHERE n.id = l.id
 """
 _RENEW: Final = """
 UPDATE timers_leadership

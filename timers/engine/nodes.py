@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db import IntegrityError
 from django.db.models.expressions import RawSQL
 
 from timers import clock
@@ -20,7 +19,7 @@ from timers.domain.cluster_modes import SHARED, Member, NodeMode, clash
 from timers.domain.drift import config_hash
 from timers.domain.suspicion import SAMPLES
 from timers.engine.clock_step import IS_VIRTUAL
-from timers.engine.death import declare_dead, gone_nodes
+from timers.engine.death import Judged, declare_dead, judge_at_start
 from timers.engine.events import record
 from timers.engine.leadership import LIVE, leave, live_members, renew
 from timers.exceptions import NotAllowedNow
@@ -116,17 +115,24 @@ class Renewed:
     """Whether a test or a simulation controls `now`."""
 
 
+class Undecided(NotAllowedNow):
+    """A node cannot start yet: another one may be alive, which is known soon. Nothing was written; try again."""
+
+
 def register(node: Registration) -> Node:
     """Insert the row of a new incarnation.
 
-    An earlier incarnation of the same name that is certainly gone is declared dead at once: a restart after kill -9
-    need not wait for its own lease.
+    Live nodes may share a name: their incarnations are distinguished by their ids. An earlier incarnation of the name
+    that is certainly gone is declared dead at once: a restart after kill -9 need not wait for its own lease.
 
     Raises:
-        NotAllowedNow: a node of that name is alive, or the mode clashes with the live nodes of the partition.
+        NotAllowedNow: the mode clashes with the live nodes of the partition.
+        Undecided: the mode clashes with nodes whose heartbeats are missing at a time when that proves nothing.
     """
     try:
         return _register(node)
+    except Undecided:
+        raise
     except NotAllowedNow as refused:
         _record_refusal(node, str(refused))
         raise
@@ -142,82 +148,90 @@ def _record_refusal(node: Registration, why: str) -> None:
 
 
 def _register(node: Registration) -> Node:
-    others = gone_nodes(node.host)
-    earlier, gone = others.get(node.name, (None, False))
-    if earlier is not None:
-        if not gone:
-            raise NotAllowedNow(
-                f"a node named {node.name!r} is alive (host {earlier.host}, pid {earlier.pid}); "
-                "choose another --name, or wait until it is stopped"
-            )
-        declare_dead(earlier, f"its name came back as pid {node.pid} on {node.host}")
+    others = _judged(node.host, node.machine, node.lease)
+    namesakes = [other for other in others if other.node.name == node.name]
+    alive = [
+        other.node for other in namesakes
+        if not other.is_gone or not declare_dead(other.node, f"its name came back as pid {node.pid} on {node.host}")
+    ]  # fmt: skip
     now = clock.now()
     pooled = is_pooled(connection)
-    try:
-        with transaction.atomic():
-            _check_mode(node, [other for other, is_gone in others.values() if is_gone])
-            row = Node.objects.create(
-                name=node.name,
-                incarnation=uuid.uuid4(),
-                host=node.host,
-                pid=node.pid,
-                machine=node.machine,
-                partition=node.partition,
-                mode=node.mode.kind,
-                precedence=node.mode.precedence,
-                on_stop=node.mode.on_stop,
-                failback=node.mode.failback,
-                roles=list(node.roles),
-                allow_execution=node.allow_execution,
-                started_at=now,
-                heartbeat_at=now,
-                heartbeat_interval=node.heartbeat_interval,
-                lease_expires_at=now + timedelta(seconds=node.lease),
-                # Behind a pooler the lock would belong to another client's session, and no notification arrives.
-                crash_lock=node.crash_lock and not pooled,
-                workers=node.workers,
-                threads=node.threads,
-                async_slots=node.async_slots,
-                slots=node.threads + node.async_slots,
-                version=node.version,
-                zone_rules=edition(),
-                handlers=list(node.handlers),
-                look_ahead=node.look_ahead,
-                listens=node.listens and not pooled,
-                settings=dict(node.settings),
-                config_hash=config_hash(node.settings, node.version, edition(), node.handlers),
-                wish=node.wish,
-            )
-    except IntegrityError:
-        raise NotAllowedNow(f"a node named {node.name!r} started at the same moment; choose another --name") from None
+    with transaction.atomic():
+        _check_mode(node, others)
+        row = Node.objects.create(
+            name=node.name,
+            incarnation=uuid.uuid4(),
+            host=node.host,
+            pid=node.pid,
+            machine=node.machine,
+            partition=node.partition,
+            mode=node.mode.kind,
+            precedence=node.mode.precedence,
+            on_stop=node.mode.on_stop,
+            failback=node.mode.failback,
+            roles=list(node.roles),
+            allow_execution=node.allow_execution,
+            started_at=now,
+            heartbeat_at=now,
+            heartbeat_interval=node.heartbeat_interval,
+            lease_expires_at=now + timedelta(seconds=node.lease),
+            # Behind a pooler the lock would belong to another client's session, and no notification arrives.
+            crash_lock=node.crash_lock and not pooled,
+            workers=node.workers,
+            threads=node.threads,
+            async_slots=node.async_slots,
+            slots=node.threads + node.async_slots,
+            version=node.version,
+            zone_rules=edition(),
+            handlers=list(node.handlers),
+            look_ahead=node.look_ahead,
+            listens=node.listens and not pooled,
+            settings=dict(node.settings),
+            config_hash=config_hash(node.settings, node.version, edition(), node.handlers),
+            wish=node.wish,
+        )
     capacity = f"{row.workers} workers, {row.threads} threads, {row.async_slots} async slots"
-    record("node joined", row.name, f"pid {row.pid} on {row.host}, {capacity}", now)
+    beside = ", ".join(f"node {other.id} (pid {other.pid} on {other.host})" for other in alive)
+    shares = f"; shares its name with {beside}" if beside else ""
+    record("node joined", row.name, f"pid {row.pid} on {row.host}, {capacity}{shares}", now)
     return row
 
 
-def _check_mode(node: Registration, gone: Sequence[Node]) -> None:
+def _judged(host: str, machine: str, lease: float) -> list[Judged]:
+    """Return the other nodes as a node with this lease judges them at its start.
+
+    Under virtual time the start of the server says nothing about heartbeats.
+    """
+    return judge_at_start(host, machine, 0 if clock.read().is_virtual else lease)
+
+
+def _check_mode(node: Registration, others: Sequence[Judged]) -> None:
     """Refuse a mode that clashes with those of the partition's live nodes; concurrent registrations wait.
 
     A gone node that would clash is declared dead: if it was only frozen, it must not come back in addition to this one.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (REGISTER_LOCK_CLASS, node.partition))
-    members = {member.name: member for member in live_members(node.partition)}
-    for other in gone:
-        clashes = other.name in members and _clash(node, [members[other.name]])
-        if clashes and declare_dead(other, f"node {node.name} has started in its place on {node.host}"):
-            del members[other.name]
+    members = {member.id: member for member in live_members(node.partition)}
+    for other in others:
+        clashes = other.is_gone and other.node.id in members and _clash(node, [members[other.node.id]])
+        if clashes and declare_dead(other.node, f"node {node.name} has started in its place on {node.host}"):
+            del members[other.node.id]
     if problem := _clash(node, list(members.values())):
-        raise NotAllowedNow(problem)
+        undecided = {other.node.id for other in others if other.is_undecided}
+        if _clash(node, [member for member in members.values() if member.id not in undecided]):
+            raise NotAllowedNow(problem)
+        raise Undecided(problem)
 
 
 def _clash(node: Registration, members: Sequence[Member]) -> str:
-    return clash(node.partition, node.name, node.mode, node.allow_execution, members)
+    return clash(node.partition, node.mode, node.allow_execution, members)
 
 
 def free_name(wanted: str, host: str) -> str:
-    """Return `wanted`, or the first of wanted-2, wanted-3, ... that no live node has."""
-    taken = {name for name, (_, gone) in gone_nodes(host).items() if not gone}
+    """Return `wanted`, or the first of wanted-2, wanted-3, ... that no node has which seems to be alive."""
+    others = judge_at_start(host, boot_id(), 0)
+    taken = {other.node.name for other in others if not other.is_gone and not other.is_undecided}
     number, name = 1, wanted
     while name in taken:
         number += 1

@@ -13,6 +13,7 @@ from timers import clock
 from timers.conf import Conf
 from timers.database import connection, transaction
 from timers.engine import partitions
+from timers.engine.idempotency import forget_answers
 from timers.engine.one_at_a_time import one_at_a_time
 from timers.engine.orders.pruning import prune_orders
 from timers.engine.rate_states import prune_states
@@ -48,6 +49,7 @@ def prune(settings: Conf) -> Pruned | None:
         rows += StatsMinute.objects.filter(minute__lt=old).delete()[0]
         rows += ClusterEvent.objects.filter(at__lt=old).delete()[0]
         rows += prune_keys(old)
+        rows += forget_answers()
         rows += prune_states(now - timedelta(days=1))
         rows += BulkOperation.objects.filter(ended_at__lt=old).delete()[0]
         rows += prune_orders(old)
@@ -65,7 +67,11 @@ def _prune_nodes(old: datetime) -> int:
     leads = Leadership.objects.filter(node_id=OuterRef("id"))
     holds = Claim.objects.filter(node_id=OuterRef("id"))
     ended = Node.objects.exclude(state__in=Node.LIVE).filter(ended_at__lt=old)
-    return int(ended.filter(~Exists(leads), ~Exists(holds)).delete()[0])
+    unused = ended.filter(~Exists(leads), ~Exists(holds)).order_by("id")
+    with transaction.atomic():
+        # In the order of forget_node; what that has locked is left to it.
+        ids = list(unused.select_for_update(skip_locked=True).values_list("id", flat=True))
+        return int(Node.objects.filter(id__in=ids).delete()[0])
 
 
 def _prune_audit(old: datetime) -> int:

@@ -98,7 +98,7 @@ def insert(rows: Sequence[WaitingRow], now_us: int, *, keyed: bool = False) -> N
 
     Args:
         rows: the rows.
-        now_us: the current instant in microseconds.
+        now_us: the current instant of the database clock in microseconds, of sandboxes too.
         keyed: the groups may limit by key, even if the executions do not show it.
     """
     if not rows:

@@ -95,7 +95,7 @@ def drift_words(found: Sequence[Drift]) -> list[str]:
 
 
 def drift_by_node(found: Iterable[Drift]) -> Mapping[str, list[str]]:
-    """Return, for each node that differs from the majority of its partition, descriptions of the differences."""
+    """Return, for the label of each node that differs from most of its partition, descriptions of the differences."""
     words: dict[str, list[str]] = {}
     for each in found:
         for node in each.odd:
@@ -116,7 +116,7 @@ def listed(names: Sequence[Any]) -> str:
 
 def _published(node: NodeView) -> Published:
     return Published(
-        node.name,
+        node.label,
         node.settings,
         node.version,
         node.zone_rules,

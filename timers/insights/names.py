@@ -1,4 +1,4 @@
-"""Problems with names of nodes: refused starts, and machines that share a host name."""
+"""Problems with starts and names of nodes: refused starts, nodes that share a name, machines that share a host name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class RefusedStart:
-    """A node whose start was refused because of its name or mode."""
+    """A node whose start was refused because of its mode."""
 
     at: datetime
     node: str
@@ -37,13 +37,24 @@ def refused_starts(now: datetime) -> tuple[RefusedStart, ...]:
 
 
 def name_concerns(nodes: Iterable[NodeView], refused: Sequence[RefusedStart]) -> list[Concern]:
-    """Return concerns for refused starts, and for different machines with the same host name."""
+    """Return concerns for refused starts, for nodes that share a name, and for machines that share a host name."""
     found = [
         Concern(
             "attention", f"A start of node {each.node} was refused at {each.at:%H:%M:%S} UTC {each.detail.rstrip('.')}."
         )
         for each in refused
     ]
+    by_name: dict[str, list[NodeView]] = {}
+    for node in nodes:
+        if node.alive and node.shares_name:
+            by_name.setdefault(node.name, []).append(node)
+    for name, same in sorted(by_name.items()):
+        if len(same) > 1:
+            places = ", ".join(f"node {each.id} (pid {each.pid} on {each.host})" for each in same)
+            text = f"{len(same)} live nodes are named {name}: {places}."
+            found.append(
+                Concern("attention", f"{text} Drain and stop them by their ids, or name them apart by --name.")
+            )
     by_host: dict[str, dict[str, list[str]]] = {}
     for node in nodes:
         if node.alive and node.machine:

@@ -109,6 +109,8 @@ class NodeView:
     failback: str
     epoch: int | None
     """Epoch of its leadership; None: it does not lead its partition."""
+    shares_name: bool
+    """Whether other nodes in a live state have its name."""
 
     @property
     def leads(self) -> bool:
@@ -125,6 +127,11 @@ class NodeView:
         """Its mode and leadership as text: backup 1, leads (epoch 7)."""
         mode = f"{self.mode} {self.precedence}" if self.precedence else self.mode
         return f"{mode}, leads (epoch {self.epoch})" if self.leads else mode
+
+    @property
+    def label(self) -> str:
+        """Its name; with its id if other live nodes have the name too."""
+        return f"{self.name} (node {self.id})" if self.shares_name else self.name
 
     @property
     def alive(self) -> bool:
@@ -162,7 +169,10 @@ heartbeat_interval, heartbeat_intervals, lease_expires_at, clock_offset, workers
 busy_threads, crash_lock, counters::text AS counters, version,
 zone_rules, config_hash, settings::text AS settings, rss,
 incarnation, mode, precedence, on_stop, failback, roles, handlers, wish, wish_reason, wished_by,
-wished_at, (SELECT l.epoch FROM timers_leadership l WHERE l.node_id = timers_node.id) AS epoch
+wished_at, (SELECT l.epoch FROM timers_leadership l WHERE l.node_id = timers_node.id) AS epoch,
+state IN ('starting', 'active', 'standby', 'draining') AND EXISTS (
+    SELECT 1 FROM timers_node o WHERE o.name = timers_node.name AND o.id <> timers_node.id
+                                  AND o.state IN ('starting', 'active', 'standby', 'draining')) AS shares_name
 """
 # Whether a node that looks alive has crashed, by the rule by which other nodes declare it dead: two heartbeats are
 # missing and its crash lock is free. Shortly after a start of the server, every node's heartbeats are missing.
@@ -172,15 +182,17 @@ CASE WHEN n.state IN ('starting', 'active', 'standby', 'draining')
       AND clock_timestamp() - pg_postmaster_start_time() > n.lease_expires_at - n.heartbeat_at
      THEN {LOCK_IS_FREE} ELSE false END
 """
-# The newest incarnation of each name. The table is small: old incarnations are pruned.
+# All live incarnations of each name, or the one that ended last. The table is small: old incarnations are pruned.
 _NODES: Final = f"""
 SELECT n.*, {_CRASHED} AS crashed, COALESCE(c.held, 0) AS in_claims, COALESCE(c.claims, 0) AS claims
-FROM (SELECT DISTINCT ON (name) {_COLUMNS}
-      FROM timers_node ORDER BY name, (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC) n
+FROM (SELECT {_COLUMNS} FROM timers_node
+      WHERE state IN ('starting', 'active', 'standby', 'draining')
+         OR id IN (SELECT DISTINCT ON (name) id FROM timers_node
+                   ORDER BY name, (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC)) n
 LEFT JOIN (SELECT node_id, sum(cardinality(executions)) AS held, count(*) AS claims
            FROM timers_claim GROUP BY node_id) c ON c.node_id = n.id
 WHERE n.state IN ('starting', 'active', 'standby', 'draining') OR n.ended_at > %(since)s OR c.held > 0
-ORDER BY n.name LIMIT 1000
+ORDER BY n.name, n.id LIMIT 1000
 """
 
 
@@ -197,12 +209,12 @@ ORDER BY (state IN ('starting', 'active', 'standby', 'draining')) DESC, id DESC 
 
 
 def newest_nodes(now: datetime) -> tuple[NodeView, ...]:
-    """Return the live nodes of all partitions, and those that ended recently or left claims behind, by name."""
+    """Return the live nodes of all partitions, and those that ended recently or left claims behind, by name and id."""
     return tuple(_node(row, now) for row in _rows(_NODES, {"since": now - GHOSTS_FOR, "now": now}))
 
 
 def node(of: int | str, now: datetime) -> NodeView | None:
-    """Return the node with that id, or the live one with that name (or the one that ended last).
+    """Return the node with that id, or the live one with that name that started last (or the one that ended last).
 
     None if there is none.
     """

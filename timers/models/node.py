@@ -99,13 +99,6 @@ class Node(models.Model):
 
     class Meta:
         db_table = "timers_node"
-        constraints = (
-            models.UniqueConstraint(
-                fields=("name",),
-                condition=models.Q(state__in=["starting", "active", "standby", "draining"]),
-                name="timers_node_one_live_per_name",
-            ),
-        )
 
     def __str__(self) -> str:
         return self.name

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from timers.clock import DatabaseClock
-from timers.control.gone_receivers import GoneReceivers, gone_receivers, pause_gone_receivers
+from timers.control.gone_receivers import GoneReceivers, gone_receivers
 from timers.engine.execution import Holder
 from timers.engine.finish import Finished, finish
 from timers.engine.outcome import Outcome, counted_as
@@ -54,15 +54,16 @@ class Recorder:
         started: Started,
         stats: MinuteStats,
         on_recorded: Callable[[Finished], None],
+        on_gone: Callable[[GoneReceivers], None],
     ) -> None:
         self._holder = holder
         self._clock = clock
         self._started = started
         self._stats = stats
         self._on_recorded = on_recorded
+        self._on_gone = on_gone
         self._incoming: deque[Outcome] = deque()
         self._batch: list[Outcome] = []
-        self._gone: GoneReceivers = {}
         self.counters = Counters()
         self.failures = FailureLines()
         self.loop = Loop("recorder", self.step, longest_pause=LONGEST_PAUSE)
@@ -82,20 +83,7 @@ class Recorder:
         while self._incoming and len(self._batch) < MAX_BATCH:
             self._batch.append(self._incoming.popleft())
         if self._batch:
-            finished = self._finish()
-            batch, self._batch = self._batch, finished.deferred
-            deferred = set(map(id, finished.deferred))
-            for outcome in batch:
-                if id(outcome) in deferred:
-                    continue
-                if outcome.execution.cell >= 0:
-                    self._started.forget(outcome.execution.cell)
-            self._count(finished)
-            self._on_recorded(finished)
-            self._gone |= gone_receivers(finished.verdicts)
-        if self._gone:
-            # After a database error they are still here, and paused by the next step.
-            self._pause_gone_receivers()
+            self._record()
         self.failures.tell_rest_if_old()
         self._stats.flush_if_old()
         if self._batch:
@@ -104,30 +92,43 @@ class Recorder:
             return 0
         return min(self._stats.seconds_to_flush(), self.failures.seconds_to_rest())
 
-    def _pause_gone_receivers(self) -> None:
-        try:
-            pause_gone_receivers(self._gone)
-        except Exception as error:
-            if is_database_fault(error):
-                raise
-            logger.exception("subscriptions whose receivers are gone could not be paused: %s", list(self._gone))
-        self._gone = {}
-
-    def _finish(self) -> Finished:
+    def _record(self) -> None:
         """Finish the batch; if something in it cannot be written, one by one, so that a bad outcome stops no other."""
         try:
-            return finish(self._holder, self._batch, self._clock.now_us())
+            finished = finish(self._holder, self._batch, self._clock.now_us())
         except Exception as error:
             if is_database_fault(error):
                 raise
             logger.exception("a batch of %d outcomes was refused; they are recorded one by one", len(self._batch))
-        together = Finished()
-        for outcome in self._batch:
-            single = self._finish_one(outcome)
-            together.verdicts += single.verdicts
-            together.refused += single.refused
-            together.deferred += single.deferred
-        return together
+            self._record_singly()
+            return
+        batch, self._batch = self._batch, finished.deferred
+        self._note(batch, finished)
+
+    def _record_singly(self) -> None:
+        """Finish the outcomes of the batch one by one.
+
+        Each is noted before the next: after a database error only the rest is still in the batch, and retried.
+        """
+        left, deferred = deque(self._batch), list[Outcome]()
+        try:
+            while left:
+                finished = self._finish_one(left[0])
+                outcome = left.popleft()
+                deferred += finished.deferred
+                self._note([outcome], finished)
+        finally:
+            self._batch = [*left, *deferred]
+
+    def _note(self, outcomes: Sequence[Outcome], finished: Finished) -> None:
+        """Note the result of these outcomes: free their cells, count them, and report them."""
+        deferred = {id(outcome.execution) for outcome in finished.deferred}
+        for outcome in outcomes:
+            if id(outcome.execution) not in deferred and outcome.execution.cell >= 0:
+                self._started.forget(outcome.execution.cell)
+        self._count(finished)
+        self._on_recorded(finished)
+        self._on_gone(gone_receivers(finished.verdicts))
 
     def _finish_one(self, outcome: Outcome) -> Finished:
         """Finish an outcome, or a form of it that can be written; the last form contains no text from outside."""

@@ -70,4 +70,5 @@ def _reason() -> str:
             connection.close()
         if waits:
             return f": commits wait for a synchronous standby, for {waits[0].seconds:.0f} s by now"
+        return ": no attempt has succeeded yet"
     return ": the database does not answer"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from timers.domain.shards import preferring_node
+from timers.domain.shards import keys_of, preferring_node
 from timers.engine.execution import ServedGroup
 from timers.engine.load import NodeProfile, WorkerLoads
 
@@ -40,17 +40,16 @@ class ShardPreferences:
 
     def _of_others(self, groups: Iterable[ServedGroup]) -> frozenset[Shard]:
         nodes = {load.node_id: load.profile for load in self._loads.read()}
-        me = nodes.get(self._node_id)
-        if me is None:
-            return frozenset()
+        keys = keys_of({node_id: profile.name for node_id, profile in nodes.items()})
+        me = keys.get(self._node_id)
         found = set()
         for group in groups:
-            eligible = [profile.name for profile in nodes.values() if _serves(profile, group)]
-            if me.name in eligible:
+            eligible = [keys[node_id] for node_id, profile in nodes.items() if _serves(profile, group)]
+            if me in eligible:
                 found |= {
                     (group.id, shard)
                     for shard in range(group.shards)
-                    if preferring_node(group.id, shard, eligible) != me.name
+                    if preferring_node(group.id, shard, eligible) != me
                 }
         return frozenset(found)
 

@@ -152,7 +152,7 @@ class Supervisor:
             try:
                 return nodes.register(registration)
             except Exception as error:
-                if not is_database_fault(error):
+                if not is_database_fault(error) and not isinstance(error, nodes.Undecided):
                     raise
                 logger.warning("cannot register, next try in 1 s: %s", str(error).partition("\n")[0])
                 connection.close()

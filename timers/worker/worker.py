@@ -33,6 +33,7 @@ from timers.worker.minute_stats import MinuteStats
 from timers.worker.options import DRAIN, WorkerSetup
 from timers.worker.pulse import WATCH_SECONDS, WatchedThread
 from timers.worker.recalls import Recalls
+from timers.worker.receiver_pauses import ReceiverPauses
 from timers.worker.recorder import Recorder
 from timers.worker.relief import Relief
 from timers.worker.run_time_mean import Pace
@@ -41,6 +42,8 @@ from timers.worker.thread_pool import ThreadPool
 
 VITALS_SECONDS: Final = 0.2
 ADOPTED_LOOK_SECONDS: Final = 10.0
+PAUSES_SECONDS: Final = 5.0
+"""Seconds for which a worker that ends waits for pauses of receivers that are gone."""
 RECONNECT_SECONDS: Final = 0.25
 """Seconds between attempts of a new worker to reach the database."""
 
@@ -83,7 +86,10 @@ class Worker:
         self._unstarted: list[Execution] = []
         pace = Pace()
         self._stats = MinuteStats(setup.node_id)
-        self._recorder = Recorder(self._holder, self._clock, self._started, self._stats, self._recorded)
+        self._receiver_pauses = ReceiverPauses()
+        self._recorder = Recorder(
+            self._holder, self._clock, self._started, self._stats, self._recorded, self._receiver_pauses.put
+        )
         options = setup.options
         pool = ThreadPool(setup.node, options.threads, self._clock, self._started, pace, self._recorder.put)
         loop = EventLoop(setup.node, options.concurrency, self._clock, self._started, pace, self._recorder.put)
@@ -104,7 +110,8 @@ class Worker:
         )  # fmt: skip
         self._listener = self._new_listener() if self._settings.notify else None
         self._commands = WatchedThread("commands", lambda: self._obey(commands))
-        on_database = [self._claimer.loop.thread, self._recorder.loop.thread, self._recalls.loop.thread]
+        loops = (self._claimer.loop, self._recorder.loop, self._recalls.loop, self._receiver_pauses.loop)
+        on_database = [each.thread for each in loops]
         if self._listener is not None:
             on_database.append(self._listener.thread)
         self._components = Components(self._agenda, pool, loop, on_database, self._commands)
@@ -125,6 +132,7 @@ class Worker:
         process_state.note_process()
         self._commands.start()
         self._recorder.loop.start()
+        self._receiver_pauses.loop.start()
         self._executor.start()
         self._agenda.start()
         self._claimer.loop.start()
@@ -174,12 +182,21 @@ class Worker:
             self._give_back(self._unstarted)
         self._recorder.loop.stop()
         self._recorder.loop.join()
+        self._end_pauses()
         self._in_database(self._stats.flush)
         self._recorder.failures.tell_rest()
         self._say_vitals()
         self._executor.stop()
         # Threads of user code may survive; none of this worker's code waits for them.
         os._exit(0)
+
+    def _end_pauses(self) -> None:
+        """Wait for pauses of receivers that are gone. One that fails is repeated after the receiver's next outcome."""
+        deadline = time.monotonic() + PAUSES_SECONDS
+        while self._receiver_pauses.pending and time.monotonic() < deadline:
+            self._say_vitals()
+            time.sleep(0.02)
+        self._receiver_pauses.loop.stop()
 
     def _give_back(self, executions: list[Execution]) -> None:
         deadline = time.monotonic() + self._setup.options.drain_timeout

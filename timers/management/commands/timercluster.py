@@ -128,7 +128,7 @@ def _node_rows(seen: Cluster) -> list[list[str]]:
     for node in seen.nodes:
         rows.append(
             [
-                node.name, f"{node.state} {node.phi_words}".rstrip(), node.mode_words,
+                node.label, f"{node.state} {node.phi_words}".rstrip(), node.mode_words,
                 f"{span(node.heartbeat_age)} ago", node.usage, str(node.held),
                 *_counted(node.counters), f"{node.clock_offset * 1000:+.1f} ms",
                 "" if node.rss is None else f"{node.rss / 1e6:.0f} MB", node.version,
