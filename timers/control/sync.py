@@ -85,12 +85,15 @@ def reconcile(
                 "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))",
                 (f"{owner} {declared.source}",),
             )
-        hold_groups(TimerGroup.objects.filter(name__in={group for group, _ in specs}).values_list("id", flat=True))
-        if take_over:
-            Timer.objects.filter(owner=take_over, source=declared.source).update(owner=owner)
-            ChainsOfSource.take_over(declared.source, take_over, owner)
         elsewhere = _handlers_elsewhere if declared.source == CODE else frozenset
-        chains = ChainsOfSource(declared.source, owner, definitions, elsewhere)
+        chains = ChainsOfSource(declared.source, owner, definitions, elsewhere, take_over=take_over)
+        names = {group for group, _ in specs} | {group for group, _ in definitions}
+        hold_groups(TimerGroup.objects.filter(name__in=names).values_list("id", flat=True))
+        chains.note_priorities()
+        if take_over:
+            before = Timer.objects.filter(owner=take_over, source=declared.source)
+            taken = list(before.order_by("id").select_for_update(no_key=True).values_list("id", flat=True))
+            Timer.objects.filter(id__in=taken).update(owner=owner)
         report = _Pass(declared, specs, owner, chains).run()
         if dry_run or not report.wrote:
             entry.nothing()
