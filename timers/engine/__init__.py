@@ -22,9 +22,22 @@
 
 The state of an execution is the place that stores it: a due timer, a claim, waiting, or the ledger; a resting order is
 stored only in its own row. Each function here is one transaction (or joins the caller's) that moves executions from one
-place to the next. Locks are taken in the order group, timer, root of an order's tree, claim, waiting, so that no
-deadlock occurs. A claim of a group with limits takes the limit lock (limit_lock.py) before all of these, and does not
-wait for a group while holding it.
+place to the next. So that no deadlock occurs, all transactions take their locks in one order, and rows of one table by
+rising id (groups by name):
+
+    1. group                      its row
+    2. timer                      advance.lock_timers
+    3. root of an order's tree    orders/rows.py: lock_roots, lock_trees_of; the lock of the whole tree, branches too
+    4. claim                      fence.lock_claims
+    5. waiting                    the places of executions and orders, and then the columns of orders themselves
+    6. place of a limited step or lock (advisory), orders/holds.py; waiting rows behind it are taken with SKIP LOCKED
+    7. chain, with its steps      whoever changes it takes none of 1 to 6 afterwards, but continues after the commit
+                                  (control/chains/steps.py); so orders may share its lock at any time
+
+A transaction that changes several orders takes all timers first, then all roots (cancelling.lock_before_end). What
+comes out of order is taken with SKIP LOCKED and left to the other transaction: it never waits. A claim of a group with
+limits takes the limit lock (limit_lock.py) before all of these, and does not wait for a group while holding it. The row
+of an Idempotency-Key comes before all of them.
 
     fire     due timer  -> claimed or skipped          release  claimed -> ready, the attempt not counted
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed

@@ -75,6 +75,30 @@ def lock_roots(ids: Iterable[str], *, skip_locked: bool = False) -> dict[str, Or
     return _read(f"WHERE id = ANY(%s::uuid[]){lock}", (plain_array(wanted),))
 
 
+# The root of an order never changes, and a branch is kept as long as its root.
+_LOCK_TREES: Final = """
+WITH wanted AS MATERIALIZED (SELECT id, root FROM timers_chain_order WHERE id = ANY(%s::uuid[])),
+locked AS MATERIALIZED (
+    SELECT id FROM timers_chain_order WHERE id = ANY(ARRAY(SELECT root FROM wanted)) ORDER BY id FOR UPDATE {skip})
+SELECT w.id::text, w.root IN (SELECT id FROM locked) FROM wanted w
+"""
+
+
+def lock_trees_of(ids: Collection[str], *, skip_locked: bool = False) -> set[str]:
+    """Lock the trees of orders; return the orders whose trees are locked, and those that have no row any more.
+
+    Args:
+        ids: ids of orders, branches and sub-chains among them.
+        skip_locked: leave out trees that other transactions have locked.
+    """
+    if not ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_TREES.format(skip="SKIP LOCKED" if skip_locked else ""), (plain_array(ids),))
+        busy = {id_ for id_, is_locked in cursor.fetchall() if skip_locked and not is_locked}
+    return set(ids) - busy
+
+
 def read_children(parent: str, round_: int, *, only_living: bool = False) -> dict[str, OrderRow]:
     """Return the branches, or the sub-chain, that an order began in one round.
 
