@@ -20,15 +20,14 @@ an order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
 from timers.control.chains import define as _define
 from timers.control.chains.add import add_order, start_order
 from timers.control.chains.define import delete_chain
 from timers.control.chains.locks import delete_lock, set_lock
-from timers.control.chains.many import ManyOrders, Refused, check_verb, for_each_order
+from timers.control.chains.many import ManyOrders, Refused, for_each_order
+from timers.control.chains.many_checks import check_verb
 from timers.control.chains.orders import (
     approve_order,
     cancel_order,
@@ -46,7 +45,7 @@ from timers.control.chains.upcoming import change_order, withdraw_order
 from timers.domain.chains.builder import ChainBuilder, chain
 from timers.domain.chains.diff import Change
 from timers.domain.chains.diff import diff as _diff
-from timers.exceptions import InvalidRequest, TimerNotFound
+from timers.exceptions import TimerNotFound
 from timers.insights.chains import (
     ChainView,
     StepCounts,
@@ -62,6 +61,7 @@ from timers.insights.chains import (
 from timers.insights.locks import AtLock, LockDetail, LockView, find_locks, get_lock
 from timers.insights.one_order import OrderDetail, StepAttempt, history
 from timers.insights.one_order import one_order as _one
+from timers.insights.order_choice import FILTER, MOST, choose_orders
 from timers.insights.order_view import OrderView
 from timers.insights.orders import STATES, OrderPage, find_orders
 from timers.insights.upcoming_orders import UPCOMING_STATES, UpcomingOrder, UpcomingPage, find_upcoming_orders
@@ -130,12 +130,6 @@ __all__ = [
     "update_chain",
     "withdraw_order",
 ]
-
-MOST: Final = 2_000
-"""Maximum number of orders of one call of for_orders."""
-FILTER: Final = ("group", "chain", "step", "state", "name", "parent")
-"""Names of the conditions of for_orders."""
-_PAGE: Final = 500
 
 
 def create_chain(group: str, name: str, definition: Mapping[str, Any] | ChainBuilder, *, actor: str = "") -> Chain:
@@ -249,49 +243,9 @@ def for_orders(
         InvalidRequest: The verb, a condition or an argument is invalid.
     """
     check_verb(verb, arguments)
-    _check_conditions(conditions, limit)
-    ids, below = list[str](), _position(before)
     # All orders are selected before the first one changes, because the verb may change what the conditions match.
-    while len(ids) <= limit:
-        page = find_orders(groups=groups, before_id=below, limit=_PAGE, **conditions)
-        ids += [str(each.id) for each in page.orders]
-        below = page.next
-        if below is None:
-            break
-    many = for_each_order(verb, ids[:limit], actor=actor, **arguments)
-    if many.next is None and len(ids) > limit:
-        return replace(many, next=ids[limit - 1])
-    return many
-
-
-def _position(before: Any) -> UUID | None:
-    try:
-        return None if before is None else UUID(before)
-    except (ValueError, TypeError, AttributeError):
-        raise InvalidRequest("before", "must be `next` of the call before", given=before) from None
-
-
-def _check_conditions(conditions: Mapping[str, Any], limit: Any) -> None:
-    problems = [
-        InvalidRequest(f"filter.{each}", f"is not known. Known are {', '.join(FILTER)}.")
-        for each in conditions
-        if each not in FILTER
-    ]
-    problems += [
-        InvalidRequest(f"filter.{each}", "must be text", given=value)
-        for each, value in conditions.items()
-        if each in FILTER and not isinstance(value, str)
-    ]
-    if not {"chain", "name", "parent"} & conditions.keys():
-        problems.append(InvalidRequest("filter", "must have chain, name or parent. Say which orders are meant."))
-    if "state" in conditions and conditions["state"] not in STATES:
-        problems.append(
-            InvalidRequest("filter.state", f"must be one of {', '.join(STATES)}", given=conditions["state"])
-        )
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
-        problems.append(InvalidRequest("limit", f"must be a whole number from 1 to {MOST:,}", given=limit))
-    if problems:
-        raise InvalidRequest.combined(problems)
+    chosen = choose_orders(conditions, limit=limit, before=before, groups=groups)
+    return for_each_order(verb, chosen.ids, has_more=chosen.has_more, actor=actor, **arguments)
 
 
 def _plain(definition: Mapping[str, Any] | ChainBuilder) -> dict[str, Any]:

@@ -36,9 +36,14 @@ class _Transaction:
         return django_transaction.atomic(using=ALIAS, durable=durable)
 
     @staticmethod
-    def on_commit(function: Callable[[], object]) -> None:
-        """Call a function after the present transaction has been committed; at once if there is none."""
-        django_transaction.on_commit(function, using=ALIAS)
+    def on_commit(function: Callable[[], object], *, robust: bool = False) -> None:
+        """Call a function after the present transaction has been committed; at once if there is none.
+
+        Args:
+            function: What is called.
+            robust: Whether its error is only logged: the caller's transaction has been committed.
+        """
+        django_transaction.on_commit(function, using=ALIAS, robust=robust)
 
     @staticmethod
     def get_rollback() -> bool:

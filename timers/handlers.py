@@ -121,9 +121,15 @@ class Fire:
     scheduled_fire_time_us: int
     time_zone: str
     subscription: str = ""
-    """The subscription that the execution is for, if the group has subscriptions."""
+    """The subscription that the execution is for, or that began the order, if the group has subscriptions."""
     group_id: int = 0
     """The group's id: another group created later under the same name has another id."""
+    step: str = ""
+    """The step of a chain that this attempt runs; empty: the execution is no order of a chain."""
+    order: str = ""
+    """The whole order whose step this is; branches and sub-chains of it have execution ids of their own."""
+    chain: str = ""
+    """The chain that the step belongs to; in a sub-chain, that one."""
     cancelled: Cancellation = field(default_factory=Cancellation, compare=False, repr=False)
     """Set when the timer was cancelled, or its next fire replaces this one: the handler should end soon.
 
@@ -158,7 +164,11 @@ class Fire:
             "Origin": self.origin,
             "Node": self.node,
         }
-        return {**envelope, "Subscription": self.subscription} if self.subscription else envelope
+        if self.subscription:
+            envelope["Subscription"] = self.subscription
+        if self.step:
+            envelope |= {"Chain": self.chain, "Step": self.step, "Order": self.order}
+        return envelope
 
 
 @dataclass(frozen=True, slots=True)

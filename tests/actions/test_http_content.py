@@ -38,6 +38,7 @@ def filled(template: Any) -> Any:
         ("see {{Payload.note}}", "see {{7*7}}"),
         ("} } {x} {", "} } {x} {"),
         (["{{Fence}}", {"deep": ["{{Origin}}"]}], [7, {"deep": ["schedule"]}]),
+        ("{{Step}} of {{Order}}", " of "),
         (5, 5),
     ],
 )

@@ -64,6 +64,13 @@ def test_an_async_handler_runs_too(handlers: TemporaryHandlers) -> None:
     assert run_handler("double", ENVELOPE).result == 14
 
 
+def test_handler_of_a_step_is_told_step_chain_order_and_subscription(handlers: TemporaryHandlers) -> None:
+    handlers.add("h", lambda fire: [fire.chain, fire.step, fire.order, fire.subscription])
+    told = {"Chain": "main", "Step": "a", "Order": "o-1", "Subscription": "mail"}
+    assert run_handler("h", {**ENVELOPE, **told}).result == ["main", "a", "o-1", "mail"]
+    assert run_handler("h", ENVELOPE).result == ["", "", "", ""]
+
+
 @pytest.mark.parametrize(
     ("raises", "status", "headers", "detail"),
     [

@@ -252,3 +252,33 @@ def test_name_that_a_file_declares_is_a_conflict_for_code() -> None:
     sync(main=ONE)
     (told,) = by_code(main=OTHER).conflicts
     assert told.why == "a chain of that name exists, which is declared in file:chains.yaml"
+
+
+def outer(*inner: str) -> dict[str, Any]:
+    """A chain that contains others."""
+    subs = {f"s{number}": {"kind": "chain", "chain": name} for number, name in enumerate(inner)}
+    names = [*subs, "end"]
+    return {"steps": {**{at: {**subs[at], "next": names[names.index(at) + 1]} for at in subs}, "end": {"kind": "end"}}}
+
+
+def test_two_chains_may_swap_their_definitions() -> None:
+    sync(a=outer("b"), b=ONE)
+    for a, b in ((ONE, outer("a")), (outer("b"), ONE)):
+        report = sync(a=a, b=b)
+        assert sorted(names(report.updated)) == [f"chain work/{name}: version {chain(name).newest}" for name in "ab"]
+    assert (chain("a").newest, chain("b").newest) == (3, 3)
+
+
+def test_nesting_of_three_chains_may_be_turned_round() -> None:
+    sync(a=outer("b", "c"), b=outer("c"), c=ONE)
+    sync(a=ONE, b=outer("a"), c=outer("a", "b"))
+    assert {chain(name).newest for name in "abc"} == {2}
+    assert sync(a=ONE, b=outer("a"), c=outer("a", "b")) == Reconciled(SOURCE, unchanged=3)
+
+
+def test_chains_that_contain_each_other_are_refused_with_the_place() -> None:
+    sync(a=outer("b"), b=ONE)
+    with pytest.raises(InvalidRequest, match="the chain would contain itself") as refused:
+        sync(a=outer("b"), b=outer("a"))
+    assert refused.value.field == "chains.b.steps.s0.chain"
+    assert chain("b").newest == 1

@@ -8,7 +8,7 @@ import pytest
 
 from tests import factories
 from timers import clock
-from timers.chains import create_chain, stop_step
+from timers.chains import create_chain, set_lock, stop_step
 from timers.engine import partitions
 from timers.insights.doctor import Finding, examine
 from timers.insights.doctor.orders import LONG
@@ -67,6 +67,46 @@ def test_orders_blocked_behind_a_living_holder_are_well(main: Chain) -> None:
     place = f"step:{main.pk}/go"
     factories.blocked(waits, place, ago=60)
     factories.held(held, place, factories.node("alive"), ago=90)
+    assert of("blocked_behind_nobody") == []
+
+
+WORK = {"kind": "python", "handler": "timerbench.noop"}
+
+
+def limited() -> Chain:
+    steps = {
+        "a": {"action": WORK, "next": "b", "max_orders": 1, "locks": ["door", "printer"]},
+        "b": {"action": WORK, "next": "end"},
+        "end": {"kind": "end"},
+    }
+    factories.group("limited")
+    set_lock("limited", "printer", 1)
+    return create_chain("limited", "main", {"start": "a", "steps": steps, "locks": {"door": 1, "printer": "shared"}})
+
+
+@pytest.mark.parametrize("place", ["step:{0.pk}/a", "lock:{0.pk}:door", "lock:{0.group_id}/printer"])
+def test_free_place_that_a_ready_order_is_about_to_take_is_no_finding(place: str) -> None:
+    chain = limited()
+    factories.blocked(factories.order(chain, "a", ago=30), place.format(chain), ago=60)
+    assert of("blocked_behind_nobody")
+    next_one = ready(factories.order(chain, "a", ago=40), handler="timerbench.noop")
+    assert of("blocked_behind_nobody") == []
+    Waiting.objects.filter(id=next_one.pk).update(available_at=clock.now() + timedelta(hours=1))
+    assert of("blocked_behind_nobody")
+
+
+def test_ready_order_that_needs_another_place_takes_none() -> None:
+    chain = limited()
+    factories.blocked(factories.order(chain, "a", ago=30), f"step:{chain.pk}/a", ago=60)
+    ready(factories.order(chain, "b", ago=40), handler="timerbench.noop")
+    assert of("blocked_behind_nobody")
+
+
+def test_holder_whose_node_died_just_now_is_rescued_first(main: Chain) -> None:
+    waits, held = factories.order(main, "go", ago=30), factories.order(main, "go", ago=60)
+    place = f"step:{main.pk}/go"
+    factories.blocked(waits, place, ago=600)
+    factories.held(held, place, factories.node("dying", beat_ago=12), ago=90)
     assert of("blocked_behind_nobody") == []
 
 

@@ -23,9 +23,12 @@ MAX_CONTENT_BYTES: Final = 1024 * 1024
 
 FIELDS: Final = (
     "Group", "Name", "NumberOfTry", "FireTime", "ScheduledFireTime", "Payload", "ExecutionId", "Fence", "MissedCount",
-    "Origin", "Node",
+    "Origin", "Node", "Subscription", "Chain", "Step", "Order",
 )  # fmt: skip
-"""Keys of the envelope; Payload may be followed by a path to a part of it, as in Payload.lines.0.article."""
+"""Keys of the envelope; those that an execution does not have are empty text.
+
+Payload may be followed by a path to a part of it, as in Payload.lines.0.article.
+"""
 
 _REFERENCE: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _INDEX: Final = re.compile(r"[0-9]{1,6}")
@@ -118,7 +121,7 @@ def _filled(value: Any, envelope: Mapping[str, Any]) -> Any:
 
 def _looked_up(reference: str, envelope: Mapping[str, Any]) -> Any:
     head, *way = reference.split(".")
-    value = envelope[head]
+    value = envelope.get(head, "")
     for step in way:
         if isinstance(value, dict) and step in value:
             value = value[step]

@@ -166,6 +166,10 @@ def _fire(name: str, message: Any) -> Fire:
         fire_time_us=_instant_us(message, "FireTime"),
         scheduled_fire_time_us=_instant_us(message, "ScheduledFireTime"),
         time_zone="UTC",
+        subscription=_text(message, "Subscription"),
+        step=_text(message, "Step"),
+        order=_text(message, "Order"),
+        chain=_text(message, "Chain"),
     )
 
 

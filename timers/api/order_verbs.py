@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Body as InBody
 from ninja import Router
 from pydantic import BaseModel, Field, StrictInt, WithJsonSchema
@@ -13,12 +13,15 @@ from timers import chains
 from timers.api.authentication import caller
 from timers.api.executions import PayloadBody, ReasonBody
 from timers.api.fields import Body, EmptyBody, Name
+from timers.api.idempotent import once_in_parts
+from timers.api.many_orders import ManyOrdersWork
 from timers.api.order_answer import OrderInFull, order_in_full
 from timers.api.orders import ORDER
-from timers.api.route import route
+from timers.api.route import rendered, route
 from timers.api.schemas import ANY, NAME, OBJECT, refuse_unknown
-from timers.control.chains.many import VERBS
+from timers.control.chains.many_checks import VERBS
 from timers.domain.json_schema import TEXT, Schema, choice, keywords, maybe, number
+from timers.engine.resumable import Plan, Progress
 
 router = Router(tags=["orders"])
 
@@ -88,19 +91,23 @@ class ManyAnswer(BaseModel):
     next: str | None = Field(description="There are more orders than one call takes: give it as `before`.")
 
 
-@route(router, "POST", "/orders/by-filter", scope="operate", answer=ManyAnswer)
-def many(request: HttpRequest, body: InBody[ManyOrders]) -> ManyAnswer:
-    """Apply a verb to all orders that match a filter, each by itself. Refusals are reported."""
+@route(router, "POST", "/orders/by-filter", scope="operate", answer=ManyAnswer, in_parts=True)
+def many(request: HttpRequest, body: InBody[ManyOrders]) -> HttpResponse:
+    """Apply a verb to all orders that match a filter, each in its own transaction. Refusals are reported.
+
+    Repeated with its Idempotency-Key, an interrupted request continues with the orders that are left.
+    """
     refuse_unknown(body, _MANY)
-    verb, conditions, limit = body.pop("verb", None), body.pop("filter", {}), body.pop("limit", chains.MOST)
-    who = caller(request)
-    before = body.pop("before", None)
-    done = chains.for_orders(verb, conditions, limit=limit, before=before, groups=who.groups, actor=who.actor, **body)
-    return ManyAnswer(
-        done=done.done,
-        refused=[RefusedAnswer(order=each.order, message=each.message) for each in done.refused],
-        next=done.next,
-    )
+    work = ManyOrdersWork(caller(request), body)
+
+    def whole() -> HttpResponse:
+        return _many_told(work.whole())
+
+    def go_on(plan: Plan, progress: Progress) -> Progress | HttpResponse:
+        result = work.go_on(plan, progress)
+        return _many_told(result) if isinstance(result, chains.ManyOrders) else result
+
+    return once_in_parts(request, caller(request), whole, work.begin, go_on)
 
 
 @route(router, "POST", f"{ORDER}/suspend", scope="operate", answer=OrderInFull)
@@ -175,6 +182,11 @@ def send_signal(request: HttpRequest, order: str, signal: Name, body: PayloadBod
     """Send an order the signal that it waits for."""
     chains.signal_order(order, signal, body.payload, actor=caller(request).actor)
     return _told(order)
+
+
+def _many_told(result: chains.ManyOrders) -> HttpResponse:
+    refused = [RefusedAnswer(order=each.order, message=each.message) for each in result.refused]
+    return rendered(ManyAnswer(done=result.done, refused=refused, next=result.next), 200)
 
 
 def _told(order: str) -> OrderInFull:

@@ -70,6 +70,7 @@ def route(
     all_groups: bool = False,
     repeatable: bool | None = None,
     unrepeatable: str = "",
+    in_parts: bool = False,
     openapi: Mapping[str, Any] | None = None,
 ) -> Callable[[View], View]:
     """Declare a view as a route.
@@ -85,6 +86,7 @@ def route(
         all_groups: Reject keys that are limited to some groups.
         repeatable: Whether an Idempotency-Key is accepted; every write accepts it by default.
         unrepeatable: Why a write accepts no key. A request with one is refused, because the caller would rely on it.
+        in_parts: The view heeds the Idempotency-Key itself, because it works in several transactions (once_in_parts).
         openapi: Additional OpenAPI properties of the operation.
 
     Returns:
@@ -118,7 +120,7 @@ def route(
             asking = caller(request)
             where = {"address": client_address(request), "request_id": current_request_id.get()}
             with acting_as(asking.actor, key_id=asking.key_id, **where):
-                return once(request, asking, work) if takes_key else work()
+                return once(request, asking, work) if takes_key and not in_parts else work()
 
         # Ninja reads the signature: it gets real types instead of names that only the view's module can resolve.
         answered.__signature__ = signature  # type: ignore[attr-defined]

@@ -21,7 +21,13 @@ from timers.engine.advance import lock_timers
 from timers.engine.end_waiting import end_waiting
 from timers.engine.group_clock import GroupClock
 from timers.engine.group_lock import hold_groups
-from timers.engine.orders.cancelling import cancel_orders, cancel_orders_of_timer, end_parked_branches, orders_among
+from timers.engine.orders.cancelling import (
+    cancel_orders,
+    cancel_orders_of_timer,
+    end_parked_branches,
+    lock_before_end,
+    orders_among,
+)
 from timers.engine.orders.retrying import lock_failed_order, set_variables
 from timers.engine.retry_waiting import retry_waiting
 from timers.exceptions import InvalidRequest, NotAllowedNow, TimerNotFound, TimersError
@@ -99,6 +105,7 @@ def cancel_waiting(executions: Sequence[str], *, reason: str = "", actor: str = 
 
 def _end_many(verb: str, actor: str, where: str, outcome: str, why: str, executions: list[str]) -> int:
     with audited(verb, actor, subject_id=executions[0] if len(executions) == 1 else "") as entry:
+        lock_before_end(executions)
         orders = orders_among(executions) if outcome == "cancelled" else []
         cancel_orders(orders, why)
         told = [order for order, *_ in orders] if orders else end_parked_branches(executions, why)

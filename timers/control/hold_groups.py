@@ -7,7 +7,7 @@ locked for writing, or none is, and the timers' references lock them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from timers.control.groups import note_priorities
@@ -20,7 +20,9 @@ from timers.models import TimerGroup
 _LOCK: Final = "SELECT 1 FROM timers_timer_group WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE"
 
 
-def hold_to_write(groups: Mapping[str, TimerGroup], specs: Iterable[TimerSpec]) -> dict[int, TimerGroup]:
+def hold_to_write(
+    groups: Mapping[str, TimerGroup], specs: Iterable[TimerSpec], also: Collection[str] = ()
+) -> dict[int, TimerGroup]:
     """Lock what these timers may write in their groups, and register new priorities. Call it before timers are locked.
 
     Without quotas and new priorities no statement is sent.
@@ -28,6 +30,7 @@ def hold_to_write(groups: Mapping[str, TimerGroup], specs: Iterable[TimerSpec]) 
     Args:
         groups: the groups by name, as they were read.
         specs: the timers that will be written.
+        also: names of groups that the caller writes afterwards for another reason.
 
     Returns:
         The groups that limit their timers, locked, by id; read after they were locked.
@@ -37,7 +40,7 @@ def hold_to_write(groups: Mapping[str, TimerGroup], specs: Iterable[TimerSpec]) 
         priorities.setdefault(spec.group, set()).add(spec.priority)
     new = {name for name, wanted in priorities.items() if not wanted.issubset(groups[name].timer_priorities)}
     limited = {name for name, group in groups.items() if group.max_timers is not None}
-    if len(groups) > 1 and (new or limited):
+    if len(groups) > 1 and (new or limited or also):
         with connection.cursor() as cursor:
             cursor.execute(_LOCK, (plain_array(sorted(group.id for group in groups.values())),))
     held = hold_quotas(limited)

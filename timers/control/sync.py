@@ -27,7 +27,7 @@ from timers.control.change import pause_timer, resume_timer, update_timer
 from timers.control.create import create_timers
 from timers.control.declaration import CODE, Declaration, Declared
 from timers.control.difference import FieldChange, edits
-from timers.control.groups import create_group, find_groups, new_group
+from timers.control.groups import create_group, find_groups, new_group, note_order_priorities
 from timers.control.hold_groups import hold_to_write
 from timers.control.spec import TimerSpec
 from timers.control.sync_plan import LIVING, Plan, is_over, paused_because, plan_declared, plan_undeclared
@@ -87,17 +87,24 @@ def reconcile(
                 "SELECT pg_advisory_xact_lock(hashtext('timers reconcile'), hashtext(%s))",
                 (f"{owner} {declared.source}",),
             )
-        groups = {group.name: group for group in TimerGroup.objects.filter(name__in={group for group, _ in specs})}
-        hold_to_write(groups, [spec for _, spec in specs.values() if spec.group in groups])
+        elsewhere = _handlers_elsewhere if declared.source == CODE else frozenset
+        chains = ChainsOfSource(declared.source, owner, definitions, elsewhere, take_over=take_over)
+        names = {group for group, _ in specs} | {group for group, _ in definitions}
+        groups = {group.name: group for group in TimerGroup.objects.filter(name__in=names)}
+        marked = chains.groups_to_mark()
+        hold_to_write(
+            groups,
+            [spec for _, spec in specs.values() if spec.group in groups],
+            also=[group.name for group in marked],
+        )
+        for group in marked:
+            note_order_priorities(group)
         hold_groups(group.id for group in groups.values())
         if take_over:
             # All timers that this run may change, so that none of a lower id is locked after these.
             theirs_and_ours = Timer.objects.filter(source=declared.source, owner__in=("", owner, take_over))
             lock_timers(theirs_and_ours.values_list("id", flat=True))
             Timer.objects.filter(owner=take_over, source=declared.source).update(owner=owner)
-            ChainsOfSource.take_over(declared.source, take_over, owner)
-        elsewhere = _handlers_elsewhere if declared.source == CODE else frozenset
-        chains = ChainsOfSource(declared.source, owner, definitions, elsewhere)
         report = _Pass(declared, specs, owner, chains).run()
         if dry_run or not report.wrote:
             entry.nothing()

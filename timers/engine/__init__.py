@@ -26,18 +26,22 @@ place to the next.
 
 Order of locks, which these functions and those of timers/control obey, so that no deadlock occurs:
 
-1. one row that a request names: an exclusion calendar, a pause of the cluster, the last clock step, a leadership
+1. one row that a request names: an Idempotency-Key, an exclusion calendar, a pause of the cluster, the last clock step,
+   a leadership
 2. groups: with the strongest lock that the transaction needs, because a stronger one later may wait in a ring. What
    locks several at once uses control/hold_groups.py or group_lock.py.
-3. timers
-4. the root of an order's tree
-5. claims
-6. waiting executions
-7. nodes, secrets (by name), and rows that no other lock is taken after
+3. timers: advance.lock_timers
+4. the root of an order's tree, which is the lock of the whole tree: orders/rows.py
+5. claims: fence.lock_claims
+6. waiting executions, and the columns of orders
+7. the places of a limited step or lock (advisory): orders/holds.py
+8. nodes, secrets (by name), and rows that no other lock is taken after. A chain with its steps is one of these: whoever
+   changes it continues after the commit (control/chains/steps.py), so orders may share its lock at any time.
 
-Several rows of one table are locked by rising id, in one statement with ORDER BY, or with SKIP LOCKED. What must lock
-out of this order waits for no lock (SKIP LOCKED). A claim of a group with limits takes the limit lock (limit_lock.py)
-before all of these, and does not wait for a group while holding it.
+Several rows of one table are locked by rising id, in one statement with ORDER BY, or with SKIP LOCKED. A transaction
+that changes several orders takes all timers first, then all roots (orders/cancelling.py: lock_before_end). What must
+lock out of this order waits for no lock (SKIP LOCKED). A claim of a group with limits takes the limit lock
+(limit_lock.py) before all of these, and does not wait for a group while holding it.
 
     fire     due timer  -> claimed or skipped          release  claimed -> ready, the attempt not counted
     claim    ready      -> claimed                     rescue   claimed by the dead -> ready or failed

@@ -7,15 +7,19 @@ from typing import Any
 from timers import clock
 from timers.database import connection, transaction
 from timers.engine.advance import Ended, end_locked, lock_timers
+from timers.engine.arrays import plain_array
 from timers.engine.delete_finished import delete_finished
 from timers.engine.group_clock import group_now
+from timers.engine.orders.rows import lock_trees_of
 from timers.schedules.instant import to_microseconds
 
+_FIND = "SELECT timer_id, CASE WHEN step IS NOT NULL THEN id::text END FROM timers_waiting WHERE {where}"
 # The final row of an execution that ends while it waits. `attempt` is the number of its attempts.
 _END = f"""
 WITH gone AS (
     DELETE FROM timers_waiting WHERE id = ANY(ARRAY(
-        SELECT id FROM timers_waiting WHERE {{where}} ORDER BY id FOR UPDATE {{skip}})) RETURNING *
+        SELECT id FROM timers_waiting WHERE {{where}} AND (step IS NULL OR id = ANY(%(orders)s::uuid[]))
+        ORDER BY id FOR UPDATE {{skip}})) RETURNING *
 ),
 orders AS (
     UPDATE timers_chain_order o
@@ -42,7 +46,8 @@ RETURNING id::text, timer_id, finished_at, group_id
 def end_waiting(where: str, outcome: str, reason: str, *, wait: bool = False, **params: Any) -> list[str]:
     """End waiting executions that meet a condition; return their ids.
 
-    Executions that another transaction is taking up are left to it. A timer whose open execution ends here can fire
+    Executions that another transaction is taking up, and orders whose tree another transaction changes, are left to it.
+    A timer whose open execution ends here can fire
     again, and the next execution in its queue becomes ready.
 
     Args:
@@ -53,11 +58,13 @@ def end_waiting(where: str, outcome: str, reason: str, *, wait: bool = False, **
         params: parameters of the condition.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        # Timers first, as the lock order requires.
-        cursor.execute(f"SELECT timer_id FROM timers_waiting WHERE {where}", params)
-        timers = lock_timers(timer_id for (timer_id,) in cursor.fetchall())
+        # Timers and the trees of orders first, as the lock order requires.
+        cursor.execute(_FIND.format(where=where), params)
+        found = cursor.fetchall()
+        timers = lock_timers(timer_id for timer_id, _ in found)
+        orders = lock_trees_of([order for _, order in found if order is not None], skip_locked=not wait)
         end = _END.format(where=where, skip="" if wait else "SKIP LOCKED")
-        cursor.execute(end, {"outcome": outcome, "reason": reason, **params})
+        cursor.execute(end, {"outcome": outcome, "reason": reason, "orders": plain_array(orders), **params})
         ended: list[Ended] = cursor.fetchall()
         end_locked(timers, ended, outcome, to_microseconds(clock.now()))
         delete_finished([timer.id for timer in timers.values() if timer.state == "finished"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from random import sample
 from typing import Any
@@ -15,6 +15,7 @@ from timers.domain.execution_id import execution_id
 from timers.domain.execution_id import parse as parse_id
 from timers.domain.limits import NO_LIMITS, Limits
 from timers.domain.policies import Policies
+from timers.engine.claimed_order import ClaimedOrder
 from timers.engine.group_clock import DATABASE_CLOCK, GroupClock
 from timers.engine.subscribers import Subscriber, read_subscribers
 from timers.exceptions import InvalidRequest
@@ -222,35 +223,6 @@ def subscribers_of(groups: Iterable[TimerGroup]) -> dict[int, tuple[Subscriber, 
     return read_subscribers(wanted) if wanted else {}
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedOrder:
-    """What the claim of an order of a chain stores about it."""
-
-    root: str
-    """The root of the order's tree."""
-    turn: int
-    """The order's turn when it was claimed: it shows whether the order has moved on since."""
-    is_run: bool
-    """Whether its step is run; otherwise the order is only inspected: its time is over, or its step stopped."""
-    scopes: tuple[tuple[str, int], ...] = ()
-    """Limits and locks of which it needs a place each, with their capacities."""
-    required_roles: tuple[str, ...] = ()
-    """Only nodes with these roles run the step."""
-    handler: str | None = None
-    """The handler that the step calls."""
-
-    def details(self) -> dict[str, Any]:
-        """Return what a rescue needs to know about the order, which may have moved on by then."""
-        return {"turn": self.turn, "run": self.is_run, "scopes": self.scopes}
-
-    def claimed_with(self, details: Mapping[str, Any]) -> ClaimedOrder:
-        """Return the order as it was when it was claimed."""
-        if not details:
-            return self
-        scopes = tuple((name, most) for name, most in details["scopes"])
-        return replace(self, turn=details["turn"], is_run=details["run"], scopes=scopes)
-
-
 @dataclass(slots=True, eq=False)
 class Execution:
     """One execution while it is claimed. Instants are microseconds since 1970 UTC."""
@@ -378,7 +350,8 @@ def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
         node: name of the node that runs it.
         started_us: the start by the database clock, in microseconds.
     """
-    subscriber = execution.group.subscriber(execution.subscription)
+    order = execution.order
+    subscriber = execution.group.subscriber(execution.subscription or (0 if order is None else order.subscription))
     return Fire(
         group=execution.group.name,
         name=execution.name,
@@ -395,4 +368,7 @@ def fire_of(execution: Execution, node: str, started_us: int) -> Fire:
         group_id=execution.group.id,
         cancelled=execution.cancelled,
         subscription="" if subscriber is None else subscriber.name,
+        step="" if order is None else execution.step,
+        order="" if order is None else order.root,
+        chain="" if order is None else order.chain,
     )

@@ -2,7 +2,7 @@
 
 The rule is that of the Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header): a key belongs to one request
 for a time, and is refused with another request. Response and work are one transaction, so neither exists without the
-other, even after a crash.
+other, even after a crash. Work on very many rows is done in parts (resumable.py).
 """
 
 from __future__ import annotations
@@ -72,19 +72,43 @@ def answer_once(
         KeyReused: the key belongs to another request.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            given = {"caller": caller, "key": key, "group": group[:LONGEST_GROUP], "fingerprint": fingerprint}
-            cursor.execute(_TAKE, {**given, "hours": KEPT_HOURS})
-            taken = cursor.fetchone()
-        if taken is None:
-            return _kept_before(caller, key, fingerprint)
+        row_id = take(caller, key, fingerprint, group)
+        if row_id is None:
+            return kept_before(caller, key, fingerprint)
         kept = work()
-        with connection.cursor() as cursor:
-            if kept is None:
-                cursor.execute(_FREE, taken)
-            else:
-                cursor.execute(_FILL, (kept.status, json.dumps(dict(kept.headers)), kept.body, taken[0]))
+        if kept is None:
+            with connection.cursor() as cursor:
+                cursor.execute(_FREE, (row_id,))
+        else:
+            fill(row_id, kept)
         return kept
+
+
+def take(caller: str, key: str, fingerprint: str, group: str = "") -> int | None:
+    """Insert the row of a key, and return its id; None if the key is used. Waits for a transaction that inserts it."""
+    given = {"caller": caller, "key": key, "group": group[:LONGEST_GROUP], "fingerprint": fingerprint}
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, {**given, "hours": KEPT_HOURS})
+        taken = cursor.fetchone()
+    return None if taken is None else int(taken[0])
+
+
+def fill(row_id: int, kept: Kept) -> None:
+    """Store the response in the row of a key."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL, (kept.status, json.dumps(dict(kept.headers)), kept.body, row_id))
+
+
+def kept_before(caller: str, key: str, fingerprint: str) -> Kept:
+    """Return the stored response of a used key; its status is 0 while the work is under way.
+
+    Raises:
+        KeyReused: the key belongs to another request.
+    """
+    row = KeptAnswer.objects.get(caller=caller, key=key)
+    if row.fingerprint != fingerprint:
+        raise KeyReused(f"the Idempotency-Key {key!r} was used for another request; make a new one for each request")
+    return Kept(row.status, row.body, row.headers, replayed=True)
 
 
 def forget_answers() -> int:
@@ -101,10 +125,3 @@ def forget_answers() -> int:
 def forget_answers_of(group: str) -> None:
     """Delete the responses for a group that is being deleted; the response to the deletion itself follows later."""
     KeptAnswer.objects.filter(group=group).exclude(status=0).delete()
-
-
-def _kept_before(caller: str, key: str, fingerprint: str) -> Kept:
-    row = KeptAnswer.objects.get(caller=caller, key=key)
-    if row.fingerprint != fingerprint:
-        raise KeyReused(f"the Idempotency-Key {key!r} was used for another request; make a new one for each request")
-    return Kept(row.status, row.body, row.headers, replayed=True)

@@ -21,7 +21,7 @@ from timers.database import connection, transaction
 from timers.domain.pace import pause_between
 from timers.engine.end_waiting import end_waiting
 from timers.engine.failed_filter import FailedFilter
-from timers.engine.orders.cancelling import end_parked_branches
+from timers.engine.orders.cancelling import end_parked_branches, lock_before_end
 from timers.engine.retry_waiting import retry_waiting
 from timers.models import BulkOperation
 
@@ -105,6 +105,7 @@ def _do_chunk(operation: BulkOperation, now: datetime) -> None:
     elif chunk.executions:
         where = "state = 'failed' AND id = ANY(%(ids)s::uuid[])"
         why = _told(operation, "dismissed")
+        lock_before_end(chunk.executions)
         ended = end_parked_branches(chunk.executions, why)
         ended += end_waiting(where, "failed", why, wait=True, ids=chunk.executions)
         operation.done += len(ended)

@@ -48,6 +48,9 @@ class ChainOrder(models.Model):
     result = ExactJSONField(null=True, help_text="What a branch or sub-chain hands to its parent.")
     attempts = models.PositiveIntegerField(default=0, help_text="Rows that its attempts have in the ledger.")
     priority = models.IntegerField(default=0)
+    subscription = models.PositiveSmallIntegerField(
+        null=True, editable=False, help_text="The ordinal of the subscription that began it; null: none."
+    )
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)

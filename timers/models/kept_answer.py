@@ -6,7 +6,11 @@ from django.db import models
 
 
 class KeptAnswer(models.Model):
-    """The response for one Idempotency-Key of one caller; written in the transaction of the work."""
+    """The response for one Idempotency-Key of one caller; written in the transaction of the work.
+
+    The status is 0 until then. A request that is carried out in parts has a row while it is under way: `body` is its
+    plan, `headers` its progress (engine/resumable.py).
+    """
 
     caller = models.CharField(max_length=200)
     key = models.CharField(max_length=200)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.domain.chains.engine import END, Engine, action
 from timers.domain.chains import events
+from timers.exceptions import InvalidRequest
 
 
 def mapped(parallel: int = 2, **join: Any) -> Engine:
@@ -132,15 +133,28 @@ def test_redrive_of_a_map_begins_failed_and_missing_elements_again() -> None:
     assert at.most_running == {(order, round_): 2}
 
 
-def test_redrive_of_a_map_whose_list_changed_says_so() -> None:
+@pytest.mark.parametrize("files", [["x"], ["x", "z"], "x"])
+def test_list_of_a_map_is_not_changed_while_elements_have_not_begun(files: Any) -> None:
     at = mapped(parallel=1)
     order = at.start(files=["x", "y"])
     at.run(at.branch(order, 0), error="broken")
     round_ = at.order(order).round
     assert round_ is not None
 
-    at.send(order, events.Resumed(variables={"files": ["x"]}, tallies=at.tallies(order, round_)))
-    at.run(at.branch(order, 0), {"rows": 0})
+    with pytest.raises(InvalidRequest, match=r'variables.files: .*Resume "at": "map" to begin it again'):
+        at.send(order, events.Resumed(variables={"files": files}, tallies=at.tallies(order, round_)))
 
-    assert at.place(order) == ("join", "failed")
-    assert at.order(order).reason == "join failed: over: files has changed. Resume at map to begin again."
+    at.send(order, events.Resumed("map", {"files": files}, at.tallies(order, round_)))
+    assert at.order(order).variables["files"] == files
+
+
+def test_list_of_a_map_may_change_when_all_its_elements_have_begun() -> None:
+    at = mapped(parallel=2)
+    order = at.start(files=["x", "y"])
+    at.run(at.branch(order, 0), error="broken")
+    round_ = at.order(order).round
+    assert round_ is not None
+
+    at.send(order, events.Resumed(variables={"files": []}, tallies=at.tallies(order, round_)))
+
+    assert at.place(order) == ("join", "joining")

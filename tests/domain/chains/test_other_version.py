@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from timers.domain.chains import Branch, Chain, Order, Pending, parse_chain
-from timers.domain.chains.other_version import check_version
+from timers.domain.chains.other_version import check_version, without_replaced_sub_chain
 from timers.exceptions import InvalidRequest
 
 STEPS: dict[str, Any] = {
@@ -49,6 +49,10 @@ REFUSED: dict[str, tuple[Order, Chain, str]] = {
         '"map" gives its branches "item"'),
     "the map is a fork": (at("all", round=2), chain({"map": {"kind": "fork", "branches": {"x": "each"},
         "join": "all"}}), 'no map "map", whose branches'),
+    "the map is over another list": (at("all", round=2), chain({"map": {**STEPS["map"], "over": "others"}}),
+        '"map" is over "others", and the order has branches of elements of "items"'),
+    "the map to resume is over another list": (at("clean", in_finally=True, pending=Pending("failed", "x", "all", 2)),
+        chain({"map": {**STEPS["map"], "over": "files.names"}}), '"map" is over "files.names"'),
     "the sub-chain is an action": (at("sub", round=2), chain({"sub": {"action": {"handler": "h"}, "next": "end"}}),
         '"sub" is not of the kind chain'),
     "the finally steps are gone": (at("end", in_finally=True), chain({"clean": None}, {}), "has no finally steps"),
@@ -75,6 +79,8 @@ ALLOWED: dict[str, tuple[Order, Chain]] = {
     "the branch has more steps": (at("l", branch=LEFT), chain({"l": {**STEPS["l"], "next": "l2"},
         "l2": {"action": {"handler": "h"}, "next": "both"}})),
     "the join has another mode": (at("both", round=2), chain({"both": {**STEPS["both"], "mode": "any"}})),
+    "a branch of a map over another list": (at("each", branch=ELEMENT), chain({"map": {**STEPS["map"],
+        "over": "others"}})),
     "another sub-chain": (at("sub", round=2), chain({"sub": {**STEPS["sub"], "chain": "other"}})),
     "finally steps that it is not in": (at("a"), chain({"clean": None}, {})),
     "an end stays an end": (at("end"), chain({"l": {**STEPS["l"], "next": "end"}})),
@@ -92,3 +98,25 @@ def test_order_that_goes_elsewhere_needs_only_what_it_waits_for() -> None:
     check_version(chain(), after, at("l"), is_elsewhere=True)
     with pytest.raises(InvalidRequest, match="not of the kind join"):
         check_version(chain(), after, at("both", round=2), is_elsewhere=True)
+
+
+def test_order_that_begins_a_map_again_may_have_another_list() -> None:
+    check_version(chain(), chain({"map": {**STEPS["map"], "over": "others"}}), at("all", round=2), is_elsewhere=True)
+
+
+OTHER = {"sub": {**STEPS["sub"], "chain": "other"}}
+
+
+def test_order_loses_only_a_sub_chain_that_the_other_version_replaces() -> None:
+    before, failed = chain(), at("sub", round=2)
+    assert without_replaced_sub_chain(before, chain(), failed) == failed
+    assert without_replaced_sub_chain(before, chain(OTHER), failed).round is None
+    joining = at("both", round=2)
+    assert without_replaced_sub_chain(before, chain(OTHER), joining) == joining
+
+
+def test_order_in_its_finally_steps_loses_the_sub_chain_that_is_replaced() -> None:
+    pending = Pending("failed", "x", "sub", 2)
+    order = at("clean", in_finally=True, pending=pending)
+    assert without_replaced_sub_chain(chain(), chain(), order) == order
+    assert without_replaced_sub_chain(chain(), chain(OTHER), order).pending == Pending("failed", "x", "sub")

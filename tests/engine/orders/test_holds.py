@@ -78,14 +78,17 @@ def test_places_of_a_dead_node_are_free_after_the_rescue(group: TimerGroup, time
     assert Attempt.objects.filter(outcome="succeeded").count() == 2
 
 
-def test_orders_that_wait_for_a_lock_go_on_when_it_is_given_more_capacity(group: TimerGroup, node: Stepper) -> None:
+def test_orders_that_wait_for_a_lock_go_on_when_it_is_given_more_capacity(
+    group: TimerGroup, node: Stepper, django_capture_on_commit_callbacks: Any
+) -> None:
     set_lock("work", "printer", 1)
     define("main", action("end", locks=["printer"]), locks={"printer": "shared"})
     add_orders(4)
     start_all(node)
     assert len(node.claim()) == 1
     assert Waiting.objects.filter(state="blocked").count() == 3
-    set_lock("work", "printer", 3)
+    with django_capture_on_commit_callbacks(execute=True):
+        set_lock("work", "printer", 3)
     assert Waiting.objects.filter(state="blocked").count() == 1
     assert len(node.claim()) == 2
 

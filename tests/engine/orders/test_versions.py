@@ -277,6 +277,86 @@ def test_sub_chain_keeps_its_version_where_a_number_is_named(
     assert ChainOrder.objects.get(id=failed_within).state == "failed"
 
 
+@pytest.mark.parametrize("version", ["newest", 2])
+def test_other_sub_chain_of_the_new_version_runs_instead_of_the_old_one(
+    failed_within: str, node: Stepper, handlers: TemporaryHandlers, version: Any
+) -> None:
+    create_chain("work", "other", {"start": "o", "steps": {"o": action("end", "tests.mended"), "end": END}})
+    change({"sub": {"kind": "chain", "chain": "other", "next": "end"}})
+    resume_order(failed_within, version=version)
+    node.until_idle()
+    assert outcome(failed_within) == "succeeded"
+    assert len(handlers.calls) == 1
+    children = ChainOrder.objects.filter(parent=failed_within).order_by("id")
+    assert list(children.values_list("chain__name", "outcome")) == [("inner", "failed"), ("other", "succeeded")]
+    assert nothing_is_left()
+
+
+def test_other_sub_chain_runs_for_an_order_that_was_resumed_within_its_finally_steps(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.inner", OSError("broken for good"))
+    handlers.script("tests.clean", OSError("broken for good"), {})
+    handlers.add("tests.mended")
+    for name, handler in (("inner", "tests.inner"), ("other", "tests.mended")):
+        create_chain("work", name, {"start": "i", "steps": {"i": action("end", handler), "end": END}})
+    steps = {
+        "sub": {"kind": "chain", "chain": "inner", "next": "end"},
+        "clean": action("end", "tests.clean", on_error="suspend"),
+    }
+    order = begin(steps, **{"finally": "clean"})
+    node.until_idle()
+    assert ChainOrder.objects.get(id=order).step == "clean"
+    change({**steps, "sub": {"kind": "chain", "chain": "other", "next": "end"}}, **{"finally": "clean"})
+    resume_order(order, version="newest")
+    node.until_idle()
+    assert ChainOrder.objects.get(id=order).state == "failed"
+    handlers.calls.clear()
+    handlers.script("tests.clean", {})
+    resume_order(order)
+    node.until_idle()
+    assert outcome(order) == "succeeded"
+    assert ChainOrder.objects.filter(parent=order, chain__name="other").count() == 1
+
+
+def test_map_over_another_list_is_refused_and_begins_again_where_that_is_requested(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.each", {"square": 1}, OSError("broken for good"))
+    handlers.add("tests.mended", lambda fire: {"square": fire.payload["element"] ** 2})
+    handlers.add("tests.after")
+    steps = {**MAP, "map": {**MAP["map"], "parallel": 1}}
+    order = begin(steps, {"items": [1, 2, 3], "others": [4, 5, 6]})
+    node.until_idle()
+    change(
+        {
+            **steps,
+            "map": {**steps["map"], "over": "others"},
+            "each": action("join", "tests.mended", results=["square"]),
+        }
+    )
+    with pytest.raises(InvalidRequest, match=r'"map" is over "others".*begin the map again with "at": "map"'):
+        resume_order(order, version="newest")
+    resume_order(order, version="newest", at="map")
+    node.until_idle()
+    assert handlers.calls[-1].payload["done"] == [{"square": 16}, {"square": 25}, {"square": 36}]
+
+
+def test_list_of_a_map_is_not_changed_while_elements_have_not_begun(
+    begin: Begin, node: Stepper, handlers: TemporaryHandlers
+) -> None:
+    handlers.script("tests.each", {"square": 1}, OSError("broken for good"), {"square": 4}, {"square": 9})
+    handlers.add("tests.after")
+    order = begin({**MAP, "map": {**MAP["map"], "parallel": 1}}, {"items": [1, 2, 3]})
+    node.until_idle()
+    with pytest.raises(InvalidRequest, match='Resume "at": "map" to begin it again') as refused:
+        resume_order(order, variables={"items": [7, 8, 9]})
+    assert refused.value.field == "variables.items"
+    resume_order(order, variables={"items": [1, 2, 3], "colour": "red"})
+    node.until_idle()
+    assert outcome(order) == "succeeded"
+
+
 def test_sub_chain_whose_step_is_gone_is_refused_with_its_order(failed_within: str) -> None:
     change({"f": action("other", "tests.first"), "other": action("end", "tests.mended")}, "inner")
     with pytest.raises(InvalidRequest, match=r'order \S+ of the sub-chain: that version has no step "i"'):

@@ -43,11 +43,11 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
     )
     try:
         with audited("chain.create", actor, group=group, name=name) as entry, transaction.atomic():
+            if checked.priority or any(row.timer_priorities):
+                note_order_priorities(row)
             chain.save()
             ChainVersion.objects.create(chain=chain, version=1, definition=spec, created_at=now, created_by=actor)
             entry.made(chain)
-            if checked.priority or any(row.timer_priorities):
-                note_order_priorities(row)
     except IntegrityError:
         raise TimerExists("name", f"group {group} has a chain of that name", given=name) from None
     return chain

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from timers.control.audit import audited
 from timers.control.chains.check import uses_lock
 from timers.control.chains.find import find_group
 from timers.control.names import check_name
+from timers.database import transaction
 from timers.domain.chains.limits import MAX_CAPACITY
 from timers.engine.orders.definitions import definition_of
 from timers.engine.orders.holds import unblock_lock
@@ -43,10 +45,16 @@ def set_lock(group: str, name: str, capacity: Any, *, actor: str = "") -> ChainL
             lock.capacity = capacity
             lock.save(update_fields=["capacity"])
             if entry.has_changes:
-                unblock_lock(row.id, name, capacity)
+                # After the commit, as the order of locks requires; if this process dies before, any node does it.
+                transaction.on_commit(partial(_unblock, row.id, name, capacity), robust=True)
             else:
                 entry.nothing()
     return lock
+
+
+@transaction.atomic()
+def _unblock(group_id: int, name: str, capacity: int) -> None:
+    unblock_lock(group_id, name, capacity)
 
 
 def delete_lock(group: str, name: str, *, actor: str = "") -> None:

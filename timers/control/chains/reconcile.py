@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.db.models import F, QuerySet
 
 from timers.control.chains.define import create_chain, update_chain
-from timers.control.chains.find import lock_chain
+from timers.control.chains.find import lock_chain, lock_chains
 from timers.control.chains.steps import set_chain_state
 from timers.control.declaration import Declaration
 from timers.control.difference import FieldChange
@@ -25,7 +25,7 @@ from timers.domain.chains.diff import Change, diff
 from timers.domain.chains.steps import ActionStep
 from timers.domain.chains.sub_chains import names_of_sub_chains
 from timers.exceptions import InvalidRequest, TimersError
-from timers.models import Chain, ChainVersion
+from timers.models import Chain, ChainVersion, TimerGroup
 
 Key = tuple[str, str]
 """Group and name."""
@@ -44,6 +44,7 @@ class ChainsOfSource:
         definitions: The declared chains.
         handlers_elsewhere: Returns the handlers that other live nodes know and this program does not: such a node may
             declare the chains that call them.
+        take_over: Another program, whose chains of this source are assigned to this one; empty: none.
     """
 
     def __init__(
@@ -52,8 +53,11 @@ class ChainsOfSource:
         owner: str,
         definitions: Mapping[Key, tuple[Declaration, Definition]],
         handlers_elsewhere: Callable[[], Collection[str]] = frozenset,
+        *,
+        take_over: str = "",
     ) -> None:
         self._source = source
+        self._predecessor = take_over
         self._owner = owner
         self._definitions = definitions
         self._handlers_elsewhere = handlers_elsewhere
@@ -64,10 +68,11 @@ class ChainsOfSource:
         """Number of declared chains that needed no change."""
         self._created: set[Key] = set()
 
-    @staticmethod
-    def take_over(source: str, before: str, owner: str) -> None:
-        """Assign the chains of a source to a program that had another name."""
-        Chain.objects.filter(owner=before, source=source).update(owner=owner)
+    def groups_to_mark(self) -> list[TimerGroup]:
+        """Return the groups whose orders get priorities and that are not marked so yet, by rising id."""
+        rows = TimerGroup.objects.filter(name__in={group for group, _ in self._definitions}, orders_by_priority=False)
+        prioritized = {group for (group, _), (_, definition) in self._definitions.items() if definition.priority}
+        return [row for row in rows.order_by("id") if row.name in prioritized or any(row.timer_priorities)]
 
     def create(self) -> None:
         """Create the declared chains that are missing. Raise InvalidRequest for all that are invalid."""
@@ -106,37 +111,56 @@ class ChainsOfSource:
     def change(self) -> None:
         """Add versions to the chains whose declaration changed, stop and start chains. Raise InvalidRequest.
 
-        Only chains that are changed are locked.
+        Only chains that are changed are locked, all of them before the first change, by rising id.
         """
+        if self._predecessor:
+            theirs = Chain.objects.filter(source=self._source, owner=self._predecessor)
+            taken = list(theirs.values_list("id", flat=True))
+            own = Chain.objects.filter(source=self._source, owner=self._owner)
+            lock_chains([*taken, *(self._named() | own).values_list("id", flat=True)])
+            theirs.filter(id__in=taken).update(owner=self._owner)
         problems: list[InvalidRequest] = []
-        rows = self._named() | Chain.objects.filter(source=self._source, owner=self._owner)
-        for row in rows.select_related("group").order_by("id"):
-            key = (row.group.name, row.name)
+        found = self._named() | Chain.objects.filter(source=self._source, owner=self._owner)
+        rows = {(row.group.name, row.name): row for row in found.select_related("group").order_by("id")}
+        outdated: dict[Key, Chain] = {}
+        for key, row in rows.items():
             if key in self._created:
                 continue
             if (row.source, row.owner) != (self._source, self._owner):
                 self._tell("conflicts", row, why=self._why_taken(row))
             elif key not in self._definitions:
-                if row.declared_version is not None:
-                    self._undeclare(row)
-            else:
-                declaration, definition = self._definitions[key]
-                try:
-                    self._update(row, definition)
-                except InvalidRequest as error:
-                    problems.append(declaration.located(error))
+                if row.declared_version is not None and not self._is_kept_elsewhere(row):
+                    outdated[key] = row
+            elif not self._is_as_declared(row, self._definitions[key][1]):
+                outdated[key] = row
+        lock_chains(row.id for row in outdated.values())
+        # Inner chains first: a chain is checked with the newest versions of those that it contains, and two chains may
+        # have swapped their definitions.
+        for key in [key for key in self._inner_first() if key in outdated]:
+            declaration, definition = self._definitions[key]
+            try:
+                self._update(outdated.pop(key), definition)
+            except InvalidRequest as error:
+                problems.append(declaration.located(error))
+        for row in outdated.values():
+            self._undeclare(row)
         if problems:
             raise InvalidRequest.combined(problems)
 
+    def _is_as_declared(self, row: Chain, definition: Definition) -> bool:
+        """Return whether the declaration has not changed since the last time, and report what people changed."""
+        if self._version(row, row.declared_version) != definition:
+            return False
+        newest = self._version(row, row.newest)
+        if newest == definition:
+            self.unchanged += 1
+        else:
+            why = f"version {row.newest} was defined by hand; declared is version {row.declared_version}"
+            self._tell("kept", row, why=why, changes=_changes(newest, definition))
+        return True
+
     def _update(self, row: Chain, definition: Definition) -> None:
-        declared, newest = self._version(row, row.declared_version), self._version(row, row.newest)
-        if declared == definition:
-            if newest == definition:
-                self.unchanged += 1
-            else:
-                why = f"version {row.newest} was defined by hand; declared is version {row.declared_version}"
-                self._tell("kept", row, why=why, changes=_changes(newest, definition))
-            return
+        declared = self._version(row, row.declared_version)
         verb: Verb = _UPDATED
         row = lock_chain(row.group.name, row.name)
         newest = self._version(row, row.newest)
@@ -151,12 +175,15 @@ class ChainsOfSource:
         else:
             self.unchanged += 1
 
+    def _is_kept_elsewhere(self, row: Chain) -> bool:
+        if row.state != Chain.State.ACTIVE or not self._lives_elsewhere(row):
+            return False
+        why = f"{self._because} here, but only other living nodes know handlers of its steps"
+        self._tell("kept", row, why=why)
+        return True
+
     def _undeclare(self, row: Chain) -> None:
         """Stop a chain that is no longer declared: only once, so that a person can start it again."""
-        if row.state == Chain.State.ACTIVE and self._lives_elsewhere(row):
-            why = f"{self._because} here, but only other living nodes know handlers of its steps"
-            self._tell("kept", row, why=why)
-            return
         row = lock_chain(row.group.name, row.name)
         if row.state == Chain.State.ACTIVE:
             set_chain_state(row.group.name, row.name, Chain.State.STOPPED, reason=self._because, actor=self._source)

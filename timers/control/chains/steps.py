@@ -1,7 +1,9 @@
 """Stop, skip and activate steps of chains; stop and start whole chains.
 
 Only the row changes: every node sees it with its next claim, and it survives the death of all nodes. Orders that waited
-at a step or chain that is no longer stopped continue in batches, by any node (timers/engine/orders/releasing.py).
+at a step or chain that is no longer stopped continue in batches, by any node (timers/engine/orders/releasing.py). The
+verb itself releases the first batch after its commit: within the transaction it would lock timers and orders while it
+holds the chain, against the order of locks. If the process dies between, the nodes find the chain that `is_releasing`.
 """
 
 from __future__ import annotations
@@ -72,12 +74,12 @@ def activate_step(group: str, chain: str, step: str, *, reason: str = "", actor:
 
 def stop_chain(group: str, chain: str, *, reason: str = "", actor: str = "") -> Chain:
     """Let all orders of a chain wait before their next step. Raise TimerNotFound."""
-    return _set_chain(group, chain, Chain.State.STOPPED, reason, actor)
+    return set_chain_state(group, chain, Chain.State.STOPPED, reason=reason, actor=actor)
 
 
 def start_chain(group: str, chain: str, *, reason: str = "", actor: str = "") -> Chain:
     """Let the orders of a stopped chain continue. Raise TimerNotFound."""
-    return _set_chain(group, chain, Chain.State.ACTIVE, reason, actor)
+    return set_chain_state(group, chain, Chain.State.ACTIVE, reason=reason, actor=actor)
 
 
 _VERBS = {ChainStep.State.STOPPED: "stop", ChainStep.State.SKIPPED: "skip", ChainStep.State.ACTIVE: "activate"}
@@ -97,21 +99,11 @@ def _set_step(group: str, chain: str, step: str, state: ChainStep.State, reason:
             _note_release(row)
         else:
             entry.nothing()
-    release_orders()
     return found
 
 
-def _set_chain(group: str, chain: str, state: Chain.State, reason: str, actor: str) -> Chain:
-    row = set_chain_state(group, chain, state, reason=reason, actor=actor)
-    release_orders()
-    return row
-
-
 def set_chain_state(group: str, chain: str, state: Chain.State, *, reason: str = "", actor: str = "") -> Chain:
-    """Stop or start a chain, and leave the orders that wait for it to the nodes. Raise TimerNotFound.
-
-    For callers whose transaction continues: release_orders locks timers, which must not be locked after a chain.
-    """
+    """Stop or start a chain, in a transaction or as part of the caller's. Raise TimerNotFound."""
     verb = "stop" if state == Chain.State.STOPPED else "start"
     with audited(f"chain.{verb}", actor, group=group, name=chain) as entry, transaction.atomic():
         row = entry.watch(lock_chain(group, chain))
@@ -127,6 +119,8 @@ def set_chain_state(group: str, chain: str, state: Chain.State, *, reason: str =
 def _note_release(chain: Chain) -> None:
     chain.is_releasing = True
     chain.save(update_fields=["is_releasing"])
+    # robust: the change is committed whatever becomes of the release, which the nodes then make up for.
+    transaction.on_commit(release_orders, robust=True)
 
 
 def _check_step(chain: Chain, name: str, state: ChainStep.State) -> None:

@@ -11,6 +11,8 @@ from timers.control.find_timer import lock_timer
 from timers.database import transaction
 from timers.domain.chains.steps import readers
 from timers.domain.execution_id import parse as parse_id
+from timers.engine.orders.cancelling import has_orders
+from timers.engine.under_way import under_way_of
 from timers.exceptions import NotAllowedNow, TimersError
 from timers.models import Timer
 from timers.models.timer_rows import timer_of_id
@@ -30,12 +32,13 @@ def withdraw_order(group: str, chain: str, name: str, *, reason: str = "", actor
 
     Raises:
         TimerNotFound: There is no such chain, or no timer of that name.
-        NotAllowedNow: It is not an order of the chain, it has begun, or an order of its timer is open.
+        NotAllowedNow: It is not an order of the chain, it has begun, or an order of its timer is under way: the timer
+            is cancelled together with all of them.
     """
     find_chain(group, chain)
     with transaction.atomic():
         timer = _lock_upcoming(group, chain, name)
-        if timer.open_execution is not None:
+        if _has_begun(timer):
             raise NotAllowedNow(
                 f"name: an order of {name!r} is under way. Cancel that order first, or pause the timer {name!r}."
             )
@@ -87,6 +90,17 @@ def why_no_order(order: str) -> TimersError | None:
         f"order: {timer.name!r} of chain {action.get('chain')!r} in group {timer.group.name!r} has not begun. "
         "Start, change or withdraw it by its name."
     )
+
+
+def _has_begun(timer: Timer) -> bool:
+    """Return whether an order of a locked timer is under way, or about to begin; failed ones are kept in any case.
+
+    Where orders may overlap, the timer's row does not show them. An execution becomes an order, never the reverse, so
+    executions are looked at first.
+    """
+    if timer.open_execution is not None:
+        return True
+    return bool(under_way_of(timer.group_id, [timer.id])) or has_orders(timer.id)
 
 
 def _lock_upcoming(group: str, chain: str, name: str) -> Timer:

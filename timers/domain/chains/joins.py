@@ -12,7 +12,8 @@ from timers.domain.chains.moves import NewBranch
 from timers.domain.chains.order import JOINING, Branch, Tallies
 from timers.domain.chains.results import BadResult, find_path, kind_of
 from timers.domain.chains.steps import ForkStep, JoinStep, MapStep
-from timers.domain.chains.walk import Walk
+from timers.domain.chains.walk import Walk, same_value
+from timers.exceptions import InvalidRequest
 
 
 class Decision(Enum):
@@ -69,6 +70,23 @@ def elements_of(step: MapStep, variables: Mapping[str, Any]) -> Sequence[Any]:
     if len(value) > MAX_ELEMENTS:
         raise BadResult(f"over: {'.'.join(step.over)} has {len(value):,} elements; {MAX_ELEMENTS:,} are allowed")
     return value
+
+
+def check_elements_kept(walk: Walk, join: JoinStep, before: Mapping[str, Any], tallies: Tallies) -> None:
+    """Raise InvalidRequest if a person changes the list of a map of which elements have not begun.
+
+    Args:
+        walk: The walk, with the changed variables.
+        join: The join at which the order waits.
+        before: The variables before the change.
+        tallies: The branches that the order has.
+    """
+    fork = walk.chain.parting(walk.chain.forks[join.name])
+    if not isinstance(fork, MapStep) or tallies.started + tallies.reset >= tallies.total:
+        return
+    if not same_value(find_path(before, fork.over), find_path(walk.seen, fork.over)):
+        what = f'"{".".join(fork.over)}" is the list of the map "{fork.name}", some of whose elements have begun.'
+        raise InvalidRequest(f"variables.{fork.over[0]}", f'{what} Resume "at": "{fork.name}" to begin it again.')
 
 
 def branch_ended(walk: Walk, tallies: Tallies) -> str | None:

@@ -84,7 +84,10 @@ def resume(walk: Walk, event: events.Resumed) -> str | None:
     if order.state not in (SUSPENDED, FAILED):
         raise NotAllowedNow(f"order: is {order.state}. Only suspended and failed orders can be resumed.")
     if event.variables:
+        before = walk.seen
         set_by_person(walk, event)
+        if event.at is None and event.tallies is not None and isinstance(walk.step, JoinStep):
+            joins.check_elements_kept(walk, walk.step, before, event.tallies)
     walk.restart_counts()
     if (order.state == FAILED or not order.visits) and order.branch is None:
         walk.place["deadline_at"] = deadline_from(walk)

@@ -68,7 +68,9 @@ class Walk:
     def assign(self, variables: Mapping[str, Any]) -> None:
         """Set variables. Raises BadResult if they exceed a limit."""
         own = self._own()
-        changed = {name: value for name, value in variables.items() if name not in own or not _same(own[name], value)}
+        changed = {
+            name: value for name, value in variables.items() if name not in own or not same_value(own[name], value)
+        }
         if changed:
             check_variables({**self.seen, **changed})
             self.set_variables.update(changed)
@@ -166,6 +168,6 @@ class Walk:
         return {name: value for name, value in own.items() if not isinstance(fork, MapStep) or name != fork.element}
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_value(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal; true and 1 are different."""
     return type(one) is type(other) and bool(one == other) and repr(one) == repr(other)

@@ -10,6 +10,6 @@ The rules are pure (timers/domain/chains); this package applies them to the rows
     priorities    which orders are claimed first
     step_end      the end of a step, in the transaction that records its outcome
 
-To change an order, lock the root of its tree first, after timers and before claims. An order whose step can be claimed
-is stored in `waiting`; while it is claimed, in `claim`; while it rests, only in its own row.
+To change an order, lock the root of its tree first; timers/engine/__init__.py has the order of all locks. An order
+whose step can be claimed is stored in `waiting`; while it is claimed, in `claim`; while it rests, only in its own row.
 """

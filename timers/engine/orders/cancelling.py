@@ -12,7 +12,7 @@ from timers.engine.advance import lock_timers
 from timers.engine.arrays import plain_array
 from timers.engine.group_clock import group_now
 from timers.engine.orders.change import OrderChange
-from timers.engine.orders.rows import lock_roots
+from timers.engine.orders.rows import lock_roots, lock_trees_of
 from timers.models import ChainOrder
 
 Found = tuple[str, str, int]
@@ -45,6 +45,15 @@ ON CONFLICT (id) DO NOTHING
 """
 
 
+_TIMERS_OF: Final = """
+SELECT timer_id FROM timers_waiting WHERE id = ANY(%s::uuid[])
+UNION SELECT timer_id FROM timers_chain_order WHERE id = ANY(%s::uuid[]) AND ended_at IS NULL
+"""
+_ROOTS_OF_GROUP: Final = """
+SELECT id FROM timers_chain_order WHERE group_id = %s AND parent IS NULL AND ended_at IS NULL ORDER BY id FOR UPDATE
+"""
+
+
 def orders_among(ids: Collection[str]) -> list[Found]:
     """Return those of the executions that are orders in progress."""
     return _find(_AMONG, plain_array(ids)) if ids else []
@@ -64,6 +73,18 @@ def cancel_orders(found: Collection[Found], reason: str) -> set[str]:
         if change.row.order.outcome is not None:
             ended.add(order)
     return ended
+
+
+def lock_before_end(executions: Collection[str]) -> None:
+    """Lock the timers and the trees of waiting executions that are about to end: all of them before any place."""
+    if not executions:
+        return
+    ids = plain_array(executions)
+    with connection.cursor() as cursor:
+        cursor.execute(_TIMERS_OF, (ids, ids))
+        timers = [timer_id for (timer_id,) in cursor.fetchall()]
+    lock_timers(timers)
+    lock_trees_of(executions)
 
 
 def end_parked_branches(executions: Collection[str], reason: str) -> list[str]:
@@ -108,6 +129,7 @@ def cancel_orders_of_timer(timer_id: int, reason: str) -> int:
 def delete_orders_of_group(group_id: int, reason: str) -> None:
     """Delete the orders of a group that is being deleted; those in progress end as cancelled."""
     with connection.cursor() as cursor:
+        cursor.execute(_ROOTS_OF_GROUP, (group_id,))
         cursor.execute(_END_OF_GROUP, {"group": group_id, "reason": reason})
 
 

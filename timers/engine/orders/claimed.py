@@ -10,7 +10,8 @@ from timers.domain.chains import Order
 from timers.domain.chains.order import FAILED, RUNNABLE, WAITING
 from timers.domain.chains.steps import ActionStep
 from timers.domain.payload import storable
-from timers.engine.execution import ClaimedOrder, Execution
+from timers.engine.claimed_order import ClaimedOrder
+from timers.engine.execution import Execution
 from timers.engine.orders.definitions import Definition, definition_of, read_states
 from timers.engine.orders.holds import lock_scope
 from timers.engine.orders.rows import OrderRow, read_orders
@@ -61,7 +62,9 @@ def _attach(
     )  # fmt: skip
     scopes = _scopes(row, step, definition, shared) if is_run and isinstance(step, ActionStep) else ()
     roles = step.required_roles if isinstance(step, ActionStep) else ()
-    execution.order = ClaimedOrder(row.root, order.turn, is_run, scopes, roles, definition.handler(order.step))
+    execution.order = ClaimedOrder(
+        row.root, order.turn, is_run, scopes, roles, definition.handler(order.step), definition.name, row.subscription
+    )
     execution.action = definition.actions[order.step] if is_run else ChainAction(execution.step)
     if isinstance(step, ActionStep) and step.timeout is not None:
         execution.policies = replace(execution.policies, attempt_timeout=step.timeout)

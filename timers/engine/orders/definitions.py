@@ -15,7 +15,9 @@ from timers.domain.chains.steps import ActionStep
 from timers.engine.arrays import plain_array
 from timers.exceptions import TimersError
 
-_READ: Final = "SELECT definition::text FROM timers_chain_version WHERE id = %s"
+_READ: Final = """
+SELECT v.definition::text, c.name FROM timers_chain_version v JOIN timers_chain c ON c.id = v.chain_id WHERE v.id = %s
+"""
 _NEWEST: Final = """
 SELECT c.group_id, c.name, c.id, v.id
 FROM timers_chain c JOIN timers_chain_version v ON v.chain_id = c.id AND v.version = c.newest
@@ -40,6 +42,8 @@ class Definition:
     chain: Chain
     actions: Mapping[str, Action] = field(default_factory=dict)
     """Actions of the action steps, by step."""
+    name: str = ""
+    """The name of the chain."""
 
     def handler(self, step: str) -> str | None:
         """Return the handler that a step calls; None if it calls none."""
@@ -69,7 +73,7 @@ def definition_of(version_id: int) -> Definition:
         raise NoSuchVersion(f"version {version_id} of the chain has been deleted")
     chain = parse_chain(json.loads(row[0]))
     actions = {name: parse(step.action) for name, step in chain.steps.items() if isinstance(step, ActionStep)}
-    return Definition(chain, actions)
+    return Definition(chain, actions, row[1])
 
 
 def newest_versions(wanted: Collection[tuple[int, str]], *, keep: bool = False) -> dict[tuple[int, str], ChainKey]:

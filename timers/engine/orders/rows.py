@@ -17,7 +17,7 @@ _READ: Final = """
 SELECT id::text, root::text, parent::text, parent_round, group_id, chain_id, version_id, timer_id, name, step, state,
        available_at, reason, variables::text, visits::text, setbacks, turn, round, total, is_reset, branch_of,
        branch_name, branch_index, is_suspend_requested, in_finally, pending::text, deadline_at, outcome, attempts,
-       priority
+       priority, COALESCE(subscription, 0)
 FROM timers_chain_order
 """
 
@@ -40,6 +40,8 @@ class OrderRow:
     is_reset: bool
     attempts: int
     priority: int
+    subscription: int = 0
+    """The ordinal of the subscription that began it; 0: none."""
     result: str | None = None
     """JSON text, if it ended in this transaction."""
     is_new: bool = False
@@ -75,6 +77,30 @@ def lock_roots(ids: Iterable[str], *, skip_locked: bool = False) -> dict[str, Or
     return _read(f"WHERE id = ANY(%s::uuid[]){lock}", (plain_array(wanted),))
 
 
+# The root of an order never changes, and a branch is kept as long as its root.
+_LOCK_TREES: Final = """
+WITH wanted AS MATERIALIZED (SELECT id, root FROM timers_chain_order WHERE id = ANY(%s::uuid[])),
+locked AS MATERIALIZED (
+    SELECT id FROM timers_chain_order WHERE id = ANY(ARRAY(SELECT root FROM wanted)) ORDER BY id FOR UPDATE {skip})
+SELECT w.id::text, w.root IN (SELECT id FROM locked) FROM wanted w
+"""
+
+
+def lock_trees_of(ids: Collection[str], *, skip_locked: bool = False) -> set[str]:
+    """Lock the trees of orders; return the orders whose trees are locked, and those that have no row any more.
+
+    Args:
+        ids: ids of orders, branches and sub-chains among them.
+        skip_locked: leave out trees that other transactions have locked.
+    """
+    if not ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_TREES.format(skip="SKIP LOCKED" if skip_locked else ""), (plain_array(ids),))
+        busy = {id_ for id_, is_locked in cursor.fetchall() if skip_locked and not is_locked}
+    return set(ids) - busy
+
+
 def read_children(parent: str, round_: int, *, only_living: bool = False) -> dict[str, OrderRow]:
     """Return the branches, or the sub-chain, that an order began in one round.
 
@@ -99,7 +125,7 @@ def _row(
     visits: str, setbacks: int, turn: int, round_: int | None, total: int | None, is_reset: bool,
     branch_of: str | None, branch_name: str | None, branch_index: int | None, is_suspend_requested: bool,
     in_finally: bool, pending: str | None, deadline_at: datetime | None, outcome: str | None, attempts: int,
-    priority: int,
+    priority: int, subscription: int,
 ) -> OrderRow:  # fmt: skip
     order = Order(
         id=id_, step=step, state=state, available_at=available_at, reason=reason, variables=decode(variables),
@@ -110,7 +136,7 @@ def _row(
     )  # fmt: skip
     return OrderRow(
         order, root, parent_round, group_id, chain_id, version_id, timer_id, name, total, is_reset, attempts, priority,
-        stored=(order.variables, variables),
+        subscription, stored=(order.variables, variables),
     )  # fmt: skip
 
 
@@ -125,7 +151,7 @@ _COLUMNS: Final = (
 """Columns of an order that change."""
 _FIXED: Final = (
     ("root", "uuid"), ("group_id", "bigint"), ("chain_id", "bigint"), ("timer_id", "bigint"), ("name", "text"),
-    ("branch_of", "text"), ("branch_name", "text"), ("branch_index", "int"),
+    ("branch_of", "text"), ("branch_name", "text"), ("branch_index", "int"), ("subscription", "int"),
 )  # fmt: skip
 """Columns of an order that never change."""
 
@@ -204,6 +230,7 @@ def _fixed(rows: Sequence[OrderRow]) -> list[str]:
         text_array(None if branch is None else branch.fork for branch in branches),
         text_array(None if branch is None else branch.name for branch in branches),
         plain_array(None if branch is None else branch.index for branch in branches),
+        plain_array(row.subscription or None for row in rows),
     ]
 
 

@@ -138,6 +138,7 @@ class StepEnds:
         row = OrderRow(
             order, execution.id, None, execution.group.id, *key, execution.timer_id, execution.name, total=None,
             is_reset=False, attempts=0, priority=self.priorities.get(execution.timer_id, chain.priority),
+            subscription=execution.subscription,
         )  # fmt: skip
         trees.add(row)
 

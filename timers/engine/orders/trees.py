@@ -266,7 +266,8 @@ class Trees:
     def _new_child(self, parent: OrderRow, order: Order, key: ChainKey, round_: int) -> OrderRow:
         child = OrderRow(
             order, parent.root, round_, parent.group_id, key.chain_id, key.version_id, parent.timer_id, parent.name,
-            total=None, is_reset=False, attempts=0, priority=parent.priority, is_new=True,
+            total=None, is_reset=False, attempts=0, priority=parent.priority,
+            subscription=parent.subscription, is_new=True,
         )  # fmt: skip
         self._take_in(child)
         return child

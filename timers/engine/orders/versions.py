@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from timers.domain.chains.order import FAILED, SUSPENDED
-from timers.domain.chains.other_version import FIELD, check_version
+from timers.domain.chains.other_version import FIELD, check_version, without_replaced_sub_chain
 from timers.engine.orders.definitions import definition_of
 from timers.engine.orders.rows import OrderRow
 from timers.engine.orders.trees import Trees
@@ -20,7 +20,8 @@ def take_version(trees: Trees, order: str, wanted: Any, *, is_elsewhere: bool) -
     """Switch an order that is going to be resumed to another version of its chain; return the version's number.
 
     Branches that begin again with it take that version too. A sub-chain is another chain: it takes its newest version
-    if the newest is requested, and keeps its own if a number is given.
+    if the newest is requested, and keeps its own if a number is given. If the step names another sub-chain in that
+    version, the step begins with that one.
 
     Args:
         trees: The tree of the order, locked.
@@ -62,6 +63,8 @@ def _take(trees: Trees, row: OrderRow, version_id: int, wanted: Any, *, is_elsew
             check_version(before, after, row.order, is_elsewhere=is_elsewhere)
         except InvalidRequest as error:
             raise _placed(error, row) from None
+        if not is_elsewhere:
+            row.order = without_replaced_sub_chain(before, after, row.order)
     # Find these before the version changes: what the order waits for depends on its current version.
     again = [] if is_elsewhere else trees.ended_in_vain(row)
     trees.give_version(row, version_id)
