@@ -238,6 +238,8 @@ class ClaimedOrder:
     """Only nodes with these roles run the step."""
     handler: str | None = None
     """The handler that the step calls."""
+    in_a_row: int = 0
+    """How many steps its worker has claimed at the end of the step before, without a break."""
 
     def details(self) -> dict[str, Any]:
         """Return what a rescue needs to know about the order, which may have moved on by then."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,7 @@ from timers.worker.failure_lines import FailureLines
 from timers.worker.in_flight import Started
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.minute_stats import MinuteStats
+from timers.worker.next_steps import NextSteps
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +56,14 @@ class Recorder:
         started: Started,
         stats: MinuteStats,
         on_recorded: Callable[[Finished], None],
+        next_steps: NextSteps | None = None,
     ) -> None:
         self._holder = holder
         self._clock = clock
         self._started = started
         self._stats = stats
         self._on_recorded = on_recorded
+        self._next_steps = next_steps
         self._incoming: deque[Outcome] = deque()
         self._batch: list[Outcome] = []
         self._gone: GoneReceivers = {}
@@ -82,16 +86,13 @@ class Recorder:
         while self._incoming and len(self._batch) < MAX_BATCH:
             self._batch.append(self._incoming.popleft())
         if self._batch:
-            finished = self._finish()
-            batch, self._batch = self._batch, finished.deferred
-            deferred = set(map(id, finished.deferred))
-            for outcome in batch:
-                if id(outcome) in deferred:
-                    continue
-                if outcome.execution.cell >= 0:
-                    self._started.forget(outcome.execution.cell)
+            with nullcontext() if self._next_steps is None else self._next_steps.claiming:
+                finished = self._finish()
+                self._forget(finished)
+                self._on_recorded(finished)
+            # Only now: the worker does not end before the next steps that were claimed are passed on.
+            self._batch = finished.deferred
             self._count(finished)
-            self._on_recorded(finished)
             self._gone |= gone_receivers(finished.verdicts)
         if self._gone:
             # After a database error they are still here, and paused by the next step.
@@ -103,6 +104,12 @@ class Recorder:
         if self._incoming:
             return 0
         return min(self._stats.seconds_to_flush(), self.failures.seconds_to_rest())
+
+    def _forget(self, finished: Finished) -> None:
+        deferred = set(map(id, finished.deferred))
+        for outcome in self._batch:
+            if id(outcome) not in deferred and outcome.execution.cell >= 0:
+                self._started.forget(outcome.execution.cell)
 
     def _pause_gone_receivers(self) -> None:
         try:
@@ -116,9 +123,13 @@ class Recorder:
     def _finish(self) -> Finished:
         """Finish the batch; if something in it cannot be written, one by one, so that a bad outcome stops no other."""
         try:
-            return finish(self._holder, self._batch, self._clock.now_us())
+            if self._next_steps is None:
+                return finish(self._holder, self._batch, self._clock.now_us())
+            return finish(self._holder, self._batch, self._clock.now_us(), self._next_steps.offer)
         except Exception as error:
             if is_database_fault(error):
+                if self._next_steps is not None:
+                    self._next_steps.is_unsure = True
                 raise
             logger.exception("a batch of %d outcomes was refused; they are recorded one by one", len(self._batch))
         together = Finished()

@@ -44,6 +44,17 @@ def attach(executions: Sequence[Execution]) -> None:
             execution.poison = storable(str(error))
 
 
+def attach_step(execution: Execution, row: OrderRow, orders: dict[str, OrderRow]) -> None:
+    """Set action, limit and payload of a claimed execution from the step of its order, which is not stopped.
+
+    Args:
+        execution: The execution.
+        row: Its order.
+        orders: The order, and the parents from which it inherits variables, by id.
+    """
+    _attach(execution, row, definition_of(row.version_id), orders, SharedLocks(), is_stopped=False)
+
+
 def _attach(
     execution: Execution,
     row: OrderRow,

@@ -113,6 +113,11 @@ class Trees:
         """Return an order of the trees."""
         return self._rows[id_]
 
+    def is_waiting(self, id_: str) -> bool:
+        """Return whether an order has changed, and waits for its claim: it gets a row in `waiting`."""
+        row = self._changed.get(id_)
+        return row is not None and places.may_wait(row.order) and id_ not in self._running
+
     def ended_in_vain(self, row: OrderRow) -> list[OrderRow]:
         """Return the branches, or the sub-chain, that ended without success and restart when the order resumes."""
         round_ = row.order.round
@@ -142,7 +147,7 @@ class Trees:
         rows.write_orders(changed, self._now)
         ids = [row.id for row in changed]
         places.delete_places(self._placed.intersection(ids))
-        waiting = [row for row in changed if places.may_wait(row.order) and row.id not in self._running]
+        waiting = [row for row in changed if self.is_waiting(row.id)]
         places.insert_places([self._place(row) for row in waiting], self._now)
         ended = [row for row in changed if row.order.state == ENDED]
         finished = [to_microseconds(self._moment(row)) for row in ended]
@@ -310,15 +315,8 @@ class Trees:
 
     def _in_place_of(self, child: OrderRow, id_: str, priority: int) -> OrderRow:
         self._rounds.note(child, counted_as(child))
-        new = replace(
-            child,
-            order=replace(child.order.begin_again(), id=id_),
-            is_reset=False,
-            attempts=0,
-            result=None,
-            priority=priority,
-            is_new=True,
-        )
+        order = replace(child.order.begin_again(), id=id_)
+        new = replace(child, order=order, is_reset=False, attempts=0, result=None, priority=priority, is_new=True)
         inner = child.order.round
         for grandchild in self._children(child, inner) if inner is not None else ():
             grandchild.order = replace(grandchild.order, parent=id_)
