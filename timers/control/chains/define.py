@@ -14,6 +14,8 @@ from timers.control.groups import note_order_priorities
 from timers.control.names import check_name
 from timers.database import transaction
 from timers.domain.chains import parse_chain
+from timers.engine.orders.capacities import chain_scopes
+from timers.engine.orders.holds import unblock_chain
 from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists
 from timers.models import Chain, ChainOrder, ChainVersion
 
@@ -58,6 +60,8 @@ def update_chain(
 ) -> Chain:
     """Add a version to a chain: new orders use it, open orders finish on theirs.
 
+    Its `max_orders` and capacities of locks count for the orders of all versions from then on.
+
     A definition equal to the newest version changes nothing.
 
     Args:
@@ -81,7 +85,7 @@ def update_chain(
         chain = lock_chain(group, name)
         _check_version(chain, version)
         newest = chain.versions.get(version=chain.newest)
-        if parse_chain(newest.definition) == parse_chain(spec):
+        if (before := parse_chain(newest.definition)) == parse_chain(spec):
             return chain
         now = clock.now()
         chain.newest, chain.updated_at, chain.updated_by = chain.newest + 1, now, actor
@@ -91,6 +95,7 @@ def update_chain(
             )
             chain.save(update_fields=["newest", "updated_at", "updated_by"])
             entry.changed("newest", chain.newest - 1, chain.newest)
+            unblock_chain(chain_scopes(before, chain.id))
     return chain
 
 

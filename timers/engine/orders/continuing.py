@@ -28,6 +28,7 @@ from timers.engine.clock_step import is_held
 from timers.engine.execution import AnyHolder, Execution, ServedGroup
 from timers.engine.fence import insert_claim
 from timers.engine.group_clock import DATABASE_CLOCK
+from timers.engine.orders.capacities import needs_place, newest_chain
 from timers.engine.orders.claimed import attach_step
 from timers.engine.orders.definitions import definition_of
 from timers.engine.orders.rows import OrderRow
@@ -105,7 +106,7 @@ class Continuing:
             return None
         definition = definition_of(row.version_id)
         step, action = definition.chain.steps[order.step], definition.actions.get(order.step)
-        if not isinstance(step, ActionStep) or step.max_orders is not None or step.locks:
+        if not isinstance(step, ActionStep) or needs_place(step, newest_chain(trees.newest(row), definition.chain)):
             return None
         is_ours = set(step.required_roles).issubset(self.roles)
         is_known = action is not None and (action.handler is None or is_known_here(action.handler))

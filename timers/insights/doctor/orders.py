@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from timers.engine.orders.capacities import capacities_now
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import EVIDENCE, Finding, amount, rows, shown
 from timers.insights.words import plural
@@ -41,6 +42,8 @@ WHERE held < capacity AND since < %(now)s - {UNBLOCKED_WITHIN} * INTERVAL '1 sec
 def blocked_behind_nobody(now: datetime) -> list[Finding]:
     """Report orders that wait for a lock, or for capacity at a step, although no live node holds it."""
     found = rows(_BLOCKED, {"now": now})
+    capacities = capacities_now({row["place"]: row["capacity"] for row in found})
+    found = [{**row, "capacity": capacities[row["place"]]} for row in found if row["held"] < capacities[row["place"]]]
     if not found:
         return []
     return [
