@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from tests import factories
 from tests.engine.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
 from tests.support.plans import reads
+from tests.support.sessions import OtherSession
 from timers.control.chains.add import add_order
 from timers.control.chains.define import create_chain, update_chain
 from timers.control.chains.many import for_each_order
@@ -225,6 +228,48 @@ def test_group_with_priorities_of_timers_notes_them_for_its_first_chain(group: T
     define()
     group.refresh_from_db()
     assert group.orders_by_priority
+
+
+@pytest.mark.usefixtures("committed")
+@pytest.mark.parametrize("is_chain_first", [True, False])
+def test_group_whose_first_chain_and_first_priority_come_at_once_notes_both(
+    group: TimerGroup, time: VirtualTime, is_chain_first: bool
+) -> None:
+    creations = [define, lambda: schedule_once("work", "plain", after=60, priority=1)]
+    first, second = creations if is_chain_first else reversed(creations)
+    with OtherSession(time.now) as session, OtherSession(time.now) as other:
+        session.begin()
+        session.run(first)
+        created = other.start(second)
+        other.waits_for_a_lock()
+        session.commit()
+        created.result(timeout=20)
+    group.refresh_from_db()
+    assert group.orders_by_priority
+
+
+def test_order_begins_with_the_first_priority_of_a_group_that_was_claimed_from_before(
+    group: TimerGroup, node: Stepper
+) -> None:
+    define()
+    add("order")
+    node.claim()
+    node.run()
+    update_timer("work", "order", priority=5)
+    node.finish()
+    assert ChainOrder.objects.get().priority == 5
+
+
+def test_groups_with_priorities_from_before_are_marked_by_a_migration(group: TimerGroup) -> None:
+    define()
+    factories.group("without chains", timer_priorities=[3, 0])
+    TimerGroup.objects.filter(name="work").update(timer_priorities=[3, 0])
+    group.refresh_from_db()
+    migration = import_module("timers.migrations.0034_groups_with_priorities")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.MARK)
+    marked = TimerGroup.objects.get(orders_by_priority=True)
+    assert (marked.name, marked.version) == ("work", group.version + 1)
 
 
 def test_claim_looks_for_each_priority_by_itself_so_it_reads_none_that_is_available_later(

@@ -10,7 +10,7 @@ from timers import clock
 from timers.control.audit import audited
 from timers.control.chains.check import check_definition
 from timers.control.chains.find import find_chain, find_group, lock_chain
-from timers.control.groups import note_order_priorities
+from timers.control.groups import note_first_chain, note_order_priorities
 from timers.control.names import check_name
 from timers.database import transaction
 from timers.domain.chains import parse_chain
@@ -48,8 +48,7 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
             chain.save()
             ChainVersion.objects.create(chain=chain, version=1, definition=spec, created_at=now, created_by=actor)
             entry.made(chain)
-            if checked.priority or any(row.timer_priorities):
-                note_order_priorities(row)
+            note_first_chain(row, has_priority=bool(checked.priority))
     except IntegrityError:
         raise TimerExists("name", f"group {group} has a chain of that name", given=name) from None
     return chain

@@ -50,11 +50,8 @@ class StepEnds:
             for execution in executions
             if execution.order is None and isinstance(execution.action, ChainAction)
         }
-        beginning = {
-            execution.timer_id
-            for execution in executions
-            if execution.order is None and execution.group.orders_by_priority
-        }
+        # Whatever is known of the group: it may have got its first priority since the claim.
+        beginning = {execution.timer_id for execution in executions if execution.order is None}
         locked = lock_roots(roots, skip_locked=skip_locked)
         # Orders of a deleted group do not exist any longer.
         busy = set(read_turns(roots - locked.keys()))
