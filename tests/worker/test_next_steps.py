@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from tests import factories
+from tests.support.eventually import eventually
 from tests.support.executions import started
 from tests.support.handlers import TemporaryHandlers
 from tests.worker.claiming import Bench
@@ -204,3 +206,15 @@ def test_next_steps_take_idle_slots_of_their_kind_and_places_of_their_target() -
     other = parse({"kind": "http", "url": "https://other.example.org/"})
     assert [take(plain), take(plain)] == [True, False]
     assert [take(call), take(call), take(call), take(other)] == [True, True, False, True]
+
+
+def test_end_waits_for_a_claim_in_progress() -> None:
+    next_steps = NextSteps(NodeOptions("a"), lambda: lambda _: True, started())
+    next_steps.is_allowed = True
+    next_steps.claiming.acquire()
+    with ThreadPoolExecutor(1) as thread:
+        ended = thread.submit(next_steps.end)
+        eventually(lambda: next_steps.offer() is None)
+        assert not ended.done()
+        next_steps.claiming.release()
+        ended.result(timeout=20)

@@ -207,11 +207,13 @@ class Capacity:
 
         Calls of a target count as if all its executions, running or claimed ahead, made them at once.
         """
-        idle = {slots: self._idle(slots) for slots in Slots}
+        idle: dict[Slots, int] = {}
         calls: Counter[str] = Counter()
 
         def take(action: Action) -> bool:
             slots, lane = slots_of(action), lane_of(action)
+            if slots not in idle:
+                idle[slots] = self._idle(slots)
             if idle[slots] < 1:
                 return False
             if lane is not None:

@@ -39,8 +39,10 @@ class NextSteps:
         """Held while a claim of the recorder may be committed and not counted yet."""
 
     def end(self) -> None:
-        """Allow no more claims."""
+        """Allow no more claims; when it returns, none is in progress, and all executions are passed on."""
         self._is_over = True
+        with self.claiming:
+            pass
 
     def offer(self) -> Continuing | None:
         """Return what claims next steps now; None: nothing does."""
