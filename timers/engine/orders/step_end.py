@@ -144,9 +144,11 @@ class StepEnds:
         key = self.chains[execution.group.id, execution.action.chain]
         chain = definition_of(key.version_id).chain
         order = Order(execution.id, chain.start, variables={**chain.variables, **(execution.payload or {})})
+        # Earlier attempts of the start, which were lost, have rows in the ledger: their numbers are not used again.
+        before, priority = execution.attempt - 1, self.priorities.get(execution.timer_id, chain.priority)
         row = OrderRow(
             order, execution.id, None, execution.group.id, *key, execution.timer_id, execution.name, total=None,
-            is_reset=False, attempts=0, priority=self.priorities.get(execution.timer_id, chain.priority),
+            is_reset=False, attempts=before, priority=priority,
         )  # fmt: skip
         trees.add(row)
 
