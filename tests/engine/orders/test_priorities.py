@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 from tests import factories
 from tests.engine.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
-from tests.support.plans import reads
 from tests.support.sessions import OtherSession
 from timers.control.chains.add import add_order
 from timers.control.chains.define import create_chain, update_chain
@@ -291,10 +290,8 @@ def test_claim_looks_for_each_priority_by_itself_so_it_reads_none_that_is_availa
         for sql in looks:
             cursor.execute(f"EXPLAIN {sql}")
             plan = "\n".join(line for (line,) in cursor.fetchall())
+            # Whichever index is chosen for a small table: no look is for a range of priorities.
             assert not re.search("priority [<>]=? ", plan.replace("priority <> 0", "")), plan
-    for sql in (looks[0], looks[1], looks[3]):
-        first = [read for read in reads(sql) if read.table == "timers_waiting"]
-        assert {read.index for read in first} == {"timers_waiting_ready_first"}
 
 
 def test_orders_of_every_priority_are_found(group: TimerGroup, node: Stepper) -> None:
