@@ -32,6 +32,7 @@ REVIEWED: Final[dict[str, str]] = {
     "0032_order_priorities": "A column of the ledger that older versions leave NULL.",
     "0033_order_priorities_index": "The SQL drops indexes that no older version uses, where their build was"
     " interrupted.",
+    "0034_groups_with_priorities": "It marks groups, in a column that older versions write in the same way.",
 }
 """Migration -> why nodes of the last release work with its SQL, its functions and its constraints."""
 

@@ -13,6 +13,7 @@ from timers.models import TimerGroup
 from timers.testing import Stepper
 from timers.worker.capacity import Capacity, Slots
 from timers.worker.claimer import Claimer
+from timers.worker.next_steps import NextSteps
 from timers.worker.options import NodeOptions
 from timers.worker.run_time_mean import Pace
 from timers.worker.sharing import Sharing
@@ -40,12 +41,14 @@ class Bench:
             self.pace.learn(dict.fromkeys(TimerGroup.objects.values_list("id", flat=True), run_seconds))
         options = NodeOptions("node-a", threads=threads)
         capacity = Capacity(threads, options.concurrency, self.pace, idle=idle)
+        self.next_steps = NextSteps(options, capacity.idle_slots, self.started)
         self.claimer = Claimer(
             node.holder, options, conf.load({}), DatabaseClock(node.time.now), self.started, capacity,
             Sharing(node.holder, options.partition, self.pace, capacity),
             self,  # type: ignore[arg-type]
             self.revoked.append,
             unrecorded=unrecorded,
+            next_steps=self.next_steps,
         )  # fmt: skip
 
     def add(self, executions: Sequence[Execution]) -> None:

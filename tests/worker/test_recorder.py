@@ -57,7 +57,7 @@ def finish_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Sequence[O
     """Replace the engine's finish with a function of the test."""
 
     def replace(stand_in: Callable[[Sequence[Outcome]], Finished]) -> None:
-        monkeypatch.setattr(recorder_module, "finish", lambda holder, outcomes, now_us: stand_in(outcomes))
+        monkeypatch.setattr(recorder_module, "finish", lambda holder, outcomes, now_us, *_: stand_in(outcomes))
 
     return replace
 

@@ -240,8 +240,9 @@ def _refuse_chains(group: TimerGroup) -> None:
 def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
     """Register priorities that are new in the group: workers search the timers of each priority separately.
 
-    An order of a chain starts with the priority of its timer. `group` is not changed: the caller may be rolled back,
-    and repeated with it.
+    An order of a chain starts with the priority of its timer. Whichever comes second, the first chain of the group or
+    its first priority, marks it as a group that has orders with priorities; create_chain locks the group for this too.
+    `group` is not changed: the caller may be rolled back, and repeated with it.
     """
     if priorities.issubset(group.timer_priorities):
         return
@@ -253,6 +254,19 @@ def note_priorities(group: TimerGroup, priorities: set[int]) -> None:
         row.orders_by_priority |= Chain.objects.filter(group=row).exists()
         row.version += 1
         row.save(update_fields=["timer_priorities", "orders_by_priority", "version"])
+
+
+def note_first_chain(group: TimerGroup, *, has_priority: bool) -> None:
+    """Mark a group as one that has orders with priorities if a chain that is created makes it one.
+
+    Args:
+        group: The group of the chain, which the caller's transaction inserts afterwards.
+        has_priority: Whether the chain has a priority.
+    """
+    row = TimerGroup.objects.select_for_update(no_key=True).get(id=group.id)
+    if has_priority or any(row.timer_priorities):
+        note_order_priorities(row)
+    group.orders_by_priority = row.orders_by_priority
 
 
 def note_order_priorities(group: TimerGroup) -> None:

@@ -40,7 +40,7 @@ def hold_to_write(
         priorities.setdefault(spec.group, set()).add(spec.priority)
     new = {name for name, wanted in priorities.items() if not wanted.issubset(groups[name].timer_priorities)}
     limited = {name for name, group in groups.items() if group.max_timers is not None}
-    if len(groups) > 1 and (new or limited or also):
+    if also or (len(groups) > 1 and (new or limited)):
         with connection.cursor() as cursor:
             cursor.execute(_LOCK, (plain_array(sorted(group.id for group in groups.values())),))
     held = hold_quotas(limited)

@@ -95,7 +95,7 @@ def reconcile(
         hold_to_write(
             groups,
             [spec for _, spec in specs.values() if spec.group in groups],
-            also=[group.name for group in marked],
+            also={group for group, _ in definitions},
         )
         for group in marked:
             note_order_priorities(group)

@@ -17,7 +17,7 @@ from timers.engine.keyed_ready import keyed_ready
 from timers.engine.limited_look import GROWTH
 from timers.engine.orders import holds
 from timers.engine.orders.claimed import attach
-from timers.engine.ready_rows import SIGNS, delete_ready_rows, execution_of, lock_ready_rows
+from timers.engine.ready_rows import delete_ready_rows, execution_of, lock_ready_rows, ready_priorities
 from timers.engine.turn import rows_in_turn
 from timers.engine.unserved import Unserved
 from timers.models import Timer
@@ -94,13 +94,13 @@ class _Look:
         if ordinal or ids is not None or not self.group.orders_by_priority:
             return self._locked_with(None, ordinal, limit, ids)
         rows: list[dict[str, Any]] = []
-        for sign in SIGNS:
+        for priority in ready_priorities(self.group, ordinal, self.horizon_us):
             if len(rows) < limit:
-                rows += self._locked_with(sign, ordinal, limit - len(rows), ids)
+                rows += self._locked_with(priority, ordinal, limit - len(rows), ids)
         return rows
 
     def _locked_with(
-        self, sign: int | None, ordinal: int, limit: int, ids: Collection[str] | None
+        self, priority: int | None, ordinal: int, limit: int, ids: Collection[str] | None
     ) -> list[dict[str, Any]]:
         return lock_ready_rows(
             self.group,
@@ -112,7 +112,7 @@ class _Look:
             ids=ids,
             seen=self._seen,
             roles=self.roles,
-            sign=sign,
+            priority=priority,
         )
 
     def chosen(self, rows: list[dict[str, Any]], wanted: int) -> list[dict[str, Any]]:

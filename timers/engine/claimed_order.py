@@ -28,6 +28,9 @@ class ClaimedOrder:
     subscription: int = 0
     """The ordinal of the subscription that began the order; 0: none did."""
 
+    in_a_row: int = 0
+    """How many steps its worker has claimed at the end of the step before, without a break."""
+
     def details(self) -> dict[str, Any]:
         """Return what a rescue needs to know about the order, which may have moved on by then."""
         return {"turn": self.turn, "run": self.is_run, "scopes": self.scopes}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from timers.database import transaction
@@ -10,9 +10,10 @@ from timers.engine import ledger, waiting_rows
 from timers.engine.advance import LockedTimer, busy_timers, follow_timers, followed, lock_timers
 from timers.engine.delete_finished import delete_finished
 from timers.engine.errors import fingerprint
-from timers.engine.execution import AnyHolder
+from timers.engine.execution import AnyHolder, Execution
 from timers.engine.fence import by_fence, let_go, lock_claims
 from timers.engine.group_limits import wake_for_room
+from timers.engine.orders.continuing import Continuing
 from timers.engine.orders.step_end import StepEnds, is_of_order
 from timers.engine.outcome import Outcome, Verdict, cancelled_because, judge
 from timers.engine.waiting_rows import WaitingRow
@@ -27,9 +28,20 @@ class Finished:
     """Outcomes without effect, because their execution had left the claim (rescued, revoked)."""
     deferred: list[Outcome] = field(default_factory=list)
     """Outcomes whose timer another transaction has locked: they must be finished again a little later."""
+    continued: list[Execution] = field(default_factory=list)
+    """Next steps of orders, which the holder has claimed with the end of the step before."""
 
 
-def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finished:
+def _no_continuing() -> None:
+    return None
+
+
+def finish(
+    holder: AnyHolder,
+    outcomes: Sequence[Outcome],
+    now_us: int,
+    continuing: Callable[[], Continuing | None] = _no_continuing,
+) -> Finished:
     """Record a batch of outcomes of executions that the holder claimed.
 
     It is safe to repeat after an error: executions finished by a first, unacknowledged commit are no longer in the
@@ -39,6 +51,7 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
         holder: the worker or consumer.
         outcomes: the outcomes.
         now_us: microseconds since 1970 UTC, by the database clock.
+        continuing: called if steps of orders end; returns what claims their next steps, None if nothing does.
     """
     finished = Finished()
     with transaction.atomic():
@@ -64,11 +77,13 @@ def finish(holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> Finis
                 finished.verdicts.append((outcome, verdict))
             else:
                 finished.refused.append(outcome)
-        over = settle(holder, finished.verdicts, timers, now_us, ends, keyed=is_limited)
+        over = settle(holder, finished.verdicts, timers, now_us, ends, keyed=is_limited, continuing=continuing)
         let_go(held, {fence: ids & held[fence] for fence, ids in wanted.items() if fence in held})
         if finished.verdicts:
             wake_for_room((outcome.execution for outcome, _ in finished.verdicts), is_limited)
         delete_finished(over, ended=True)
+        if ends is not None:
+            finished.continued = ends.continued
     return finished
 
 
@@ -106,6 +121,7 @@ def settle(
     ends: StepEnds | None = None,
     *,
     keyed: bool = False,
+    continuing: Callable[[], Continuing | None] = _no_continuing,
 ) -> list[int]:
     """Write verdicts into ledger, waiting and (locked) timers; the caller releases the claims.
 
@@ -116,6 +132,7 @@ def settle(
         now_us: microseconds since 1970 UTC.
         ends: records the steps of orders of chains, which it has locked; None: there are none.
         keyed: groups may have begun to limit by key.
+        continuing: returns what claims the next steps of orders; None: nothing does.
 
     Returns:
         The timers that must be deleted if they have finished.
@@ -152,7 +169,7 @@ def settle(
     ledger.write(holder, entries)
     waiting_rows.insert(waiting, now_us, keyed=keyed)
     if ends is not None and steps:
-        orders = ends.end(holder, steps, now_us)
+        orders = ends.end(holder, steps, now_us, continuing)
         ended += [
             outcome.execution.timer_id for outcome, verdict in orders
             if verdict.next != "park" and outcome.execution.policies.on_finish == "delete"

@@ -10,6 +10,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from timers.actions import parse_text
 from timers.database import connection
+from timers.domain.chains.limits import MAX_PRIORITY
 from timers.domain.execution_id import open_as
 from timers.domain.execution_id import parse as parse_id
 from timers.domain.payload import decode, storable
@@ -22,9 +23,29 @@ from timers.models import Waiting
 from timers.schedules.instant import from_microseconds, to_microseconds
 from timers.schedules.zones import zone
 
-SIGNS: Final = (1, 0, -1)
-"""Signs of priorities, in the order in which they are claimed. Those of 1 and -1 have their own index."""
-_OF_SIGN: Final = {1: Q(priority__gt=0), 0: Q(priority=0), -1: Q(priority__lt=0)}
+# One look for each priority: a range of priorities would read executions that become available later, of every priority
+# but the last. With ORDER BY and LIMIT in a LATERAL it stays one look, whatever the statistics say.
+_PRIORITIES: Final = f"""
+SELECT p.priority FROM generate_series({MAX_PRIORITY}, {-MAX_PRIORITY}, -1) AS p(priority) CROSS JOIN LATERAL (
+    SELECT 1 FROM timers_waiting w
+    WHERE w.group_id = %s AND w.subscription = %s AND w.state = 'ready' AND w.priority = p.priority AND w.priority <> 0
+      AND w.available_at <= %s
+    ORDER BY w.available_at LIMIT 1) found
+ORDER BY p.priority DESC
+"""
+
+
+def ready_priorities(group: ServedGroup, ordinal: int, horizon_us: int) -> list[int]:
+    """Return the priorities of ready executions, highest first; 0 is always among them.
+
+    Args:
+        group: their group.
+        ordinal: their subscription; 0: none.
+        horizon_us: latest instant of availability, by the group's clock (microseconds).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_PRIORITIES, (group.id, ordinal, from_microseconds(horizon_us)))
+        return sorted({0, *(priority for (priority,) in cursor.fetchall())}, reverse=True)
 
 
 def lock_ready_rows(
@@ -38,7 +59,7 @@ def lock_ready_rows(
     ids: Collection[str] | None = None,
     seen: Collection[str] = (),
     roles: Collection[str] | None = None,
-    sign: int | None = None,
+    priority: int | None = None,
 ) -> list[dict[str, Any]]:
     """Lock ready executions and read their timers' data, earliest first; skip locked rows.
 
@@ -52,7 +73,7 @@ def lock_ready_rows(
         ids: only these; None: any.
         seen: executions that are left.
         roles: roles of the node, which steps of orders may require; None: all.
-        sign: one of SIGNS: only executions whose priority has it, highest first; None: any priority.
+        priority: only executions of this priority; None: any.
     """
     ready = Waiting.objects.filter(
         is_served_as_known(group, leading),
@@ -70,10 +91,10 @@ def lock_ready_rows(
     if leave and not ordinal:
         handler = Coalesce("handler", handler_of(group, "timer__action"))
         ready = ready.annotate(handler_name=handler).exclude(handler_name__in=list(leave))
-    if sign is not None:
-        ready = ready.filter(_OF_SIGN[sign])
+    if priority is not None:
+        ready = ready.filter(priority=priority)
     rows: list[Any] = list(
-        ready.order_by(*(("-priority", "available_at") if sign else ("available_at",)))
+        ready.order_by("available_at")
         .select_for_update(skip_locked=True, of=("self",))
         .values(
             "id",

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("timers", "0033_order_priorities_index"),
+        ("timers", "0034_groups_with_priorities"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("timers", "0033_order_priorities_index"),
+        ("timers", "0035_order_subscription"),
     ]
 
     operations = [

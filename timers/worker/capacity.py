@@ -197,6 +197,29 @@ class Capacity:
             room = min(room, math.floor(self._per_target - self._taken(slots).by_lane[lane] + ROUNDING))
         return min(room, MAX_HELD_BY_GROUP - self.held_of(group.id), MAX_HELD - self.held)
 
+    def idle_slots(self) -> Callable[[Action], bool]:
+        """Return a function that takes an idle slot for an action, and returns False if none is left.
+
+        Calls of a target count as if all its executions, running or claimed ahead, made them at once.
+        """
+        idle: dict[Slots, int] = {}
+        calls: Counter[str] = Counter()
+
+        def take(action: Action) -> bool:
+            slots, lane = slots_of(action), lane_of(action)
+            if slots not in idle:
+                idle[slots] = self._idle(slots)
+            if idle[slots] < 1:
+                return False
+            if lane is not None:
+                calls[lane] += 1
+                if self._taken(slots).by_lane[lane] + calls[lane] > self._per_target + ROUNDING:
+                    return False
+            idle[slots] -= 1
+            return True
+
+        return take
+
     def _taken(self, slots: Slots) -> _Taken:
         taken = _Taken(self._overrunning() if slots is Slots.THREADS else 0.0)
         for kind, count in self._held_now():

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Final
 
@@ -33,6 +34,7 @@ from timers.worker.left_marks import LeftMarks
 from timers.worker.limited import Limited
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.next_look import NextLook
+from timers.worker.next_steps import NextSteps
 from timers.worker.options import NodeOptions
 from timers.worker.relief import Relief
 from timers.worker.shard_preferences import ShardPreferences
@@ -72,12 +74,14 @@ class Claimer:
         relief: Relief | None = None,
         unrecorded: Callable[[], int] | None = None,
         clock_reading: ClockReading | None = None,
+        next_steps: NextSteps | None = None,
     ) -> None:
         """Create the claimer; nothing is claimed before its loop starts.
 
         Args:
             unrecorded: returns the number of this worker's outcomes not recorded yet; None: none are recorded.
             clock_reading: a reading of the supervisor, with which the first reading here is compared; None: none.
+            next_steps: the claims of the recorder; None: it makes none.
         """
         self._holder = holder
         self._settings = settings
@@ -89,6 +93,7 @@ class Claimer:
         self._revoke = revoke
         self._relief = relief
         self._unrecorded = unrecorded
+        self._next_steps = next_steps
         self._answered_at: float | None = None
         """time.monotonic() of the first successful statement after an error; None: there was no error."""
         self._revoked_read_at = 0.0
@@ -139,6 +144,12 @@ class Claimer:
         """Whether the whole cluster was paused at the last poll."""
         return self._groups.is_paused
 
+    def hold(self, executions: Sequence[Execution]) -> None:
+        """Begin executions that this worker claimed, at their instants."""
+        if executions:
+            self._capacity.add(executions)
+            self._agenda.add(executions)
+
     def take_lost_lead(self) -> bool:
         """Return whether this node has lost the lead of its partition since the last call."""
         lost, self._has_lost_lead = self._has_lost_lead, False
@@ -154,7 +165,8 @@ class Claimer:
         if not self._started.lease_is_sure:
             self._watch.broke()
             return UNSURE_SECONDS
-        was_unsure, self._unsure = self._unsure, True
+        next_steps = self._next_steps
+        was_unsure, self._unsure = self._unsure or (next_steps is not None and next_steps.is_unsure), True
         if was_unsure:
             self._watch.broke()
             self._give_orphans_back()
@@ -162,6 +174,8 @@ class Claimer:
                 return UNRECORDED_SECONDS
         delay = self._pass()
         self._unsure, self._answered_at = False, None
+        if next_steps is not None:
+            next_steps.is_allowed = not self._hungry
         return delay
 
     def _is_early(self) -> bool:
@@ -285,7 +299,7 @@ class Claimer:
                 self._limited.parts.add(item.part)
             self._rest(item, unclaimed.rests_us, now_us)
             self._next_look.add(unclaimed.looks_us, now_us)
-            self._hold(executions)
+            self.hold(executions)
         left = limit - len(executions)
         if item.timers and left > 0:
             begun = time.monotonic()
@@ -300,7 +314,7 @@ class Claimer:
             if self._unserved.names and not fired.more and not item.group.is_moving and not item.group.limits:
                 self._left_marks.set(item.part, item.group.clock.at(now_us), time.monotonic() - begun)
             self._after_fire(item, fired, now_us)
-            self._hold(fired.executions)
+            self.hold(fired.executions)
             # Instants that were only computed count too: the next pass continues with them at once.
             return len(executions) + len(fired.executions) + fired.queued + fired.skipped + fired.computed + fired.left
         return len(executions)
@@ -324,13 +338,12 @@ class Claimer:
             self._limited.rest(item.group, instant_us)
             self._next_look.add([instant_us], now_us)
 
-    def _hold(self, executions: Sequence[Execution]) -> None:
-        if executions:
-            self._capacity.add(executions)
-            self._agenda.add(executions)
-
     def _give_orphans_back(self) -> None:
-        rescued = rescue_orphans(self._holder, self._capacity.fences, self._clock.now_us())
+        next_steps = self._next_steps
+        with nullcontext() if next_steps is None else next_steps.claiming:
+            rescued = rescue_orphans(self._holder, self._capacity.fences, self._clock.now_us())
+            if next_steps is not None:
+                next_steps.is_unsure = False
         if rescued.total:
             logger.warning("gave %d executions back whose claim was committed unheard", rescued.total)
 

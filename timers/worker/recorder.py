@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,7 @@ from timers.worker.failure_lines import FailureLines
 from timers.worker.in_flight import Started
 from timers.worker.loop import Loop, is_database_fault
 from timers.worker.minute_stats import MinuteStats
+from timers.worker.next_steps import NextSteps
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Recorder:
         stats: MinuteStats,
         on_recorded: Callable[[Finished], None],
         on_gone: Callable[[GoneReceivers], None],
+        next_steps: NextSteps | None = None,
     ) -> None:
         self._holder = holder
         self._clock = clock
@@ -62,6 +65,7 @@ class Recorder:
         self._stats = stats
         self._on_recorded = on_recorded
         self._on_gone = on_gone
+        self._next_steps = next_steps
         self._incoming: deque[Outcome] = deque()
         self._batch: list[Outcome] = []
         self.counters = Counters()
@@ -83,7 +87,9 @@ class Recorder:
         while self._incoming and len(self._batch) < MAX_BATCH:
             self._batch.append(self._incoming.popleft())
         if self._batch:
-            self._record()
+            # The worker does not end before the next steps that were claimed are passed on.
+            with nullcontext() if self._next_steps is None else self._next_steps.claiming:
+                self._record()
         self.failures.tell_rest_if_old()
         self._stats.flush_if_old()
         if self._batch:
@@ -95,15 +101,20 @@ class Recorder:
     def _record(self) -> None:
         """Finish the batch; if something in it cannot be written, one by one, so that a bad outcome stops no other."""
         try:
-            finished = finish(self._holder, self._batch, self._clock.now_us())
+            if self._next_steps is None:
+                finished = finish(self._holder, self._batch, self._clock.now_us())
+            else:
+                finished = finish(self._holder, self._batch, self._clock.now_us(), self._next_steps.offer)
         except Exception as error:
             if is_database_fault(error):
+                if self._next_steps is not None:
+                    self._next_steps.is_unsure = True
                 raise
             logger.exception("a batch of %d outcomes was refused; they are recorded one by one", len(self._batch))
             self._record_singly()
             return
-        batch, self._batch = self._batch, finished.deferred
-        self._note(batch, finished)
+        self._note(self._batch, finished)
+        self._batch = finished.deferred
 
     def _record_singly(self) -> None:
         """Finish the outcomes of the batch one by one.

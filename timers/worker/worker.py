@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, TypeVar
 
 from timers import clock, conf
+from timers.actions import Action
 from timers.database import connection
 from timers.engine.execution import Execution, Holder
 from timers.engine.finish import Finished
@@ -30,6 +31,7 @@ from timers.worker.in_flight import Started, Vitals
 from timers.worker.listener import Listener
 from timers.worker.loop import is_database_fault
 from timers.worker.minute_stats import MinuteStats
+from timers.worker.next_steps import NextSteps
 from timers.worker.options import DRAIN, WorkerSetup
 from timers.worker.pulse import WATCH_SECONDS, WatchedThread
 from timers.worker.recalls import Recalls
@@ -87,10 +89,12 @@ class Worker:
         pace = Pace()
         self._stats = MinuteStats(setup.node_id)
         self._receiver_pauses = ReceiverPauses()
-        self._recorder = Recorder(
-            self._holder, self._clock, self._started, self._stats, self._recorded, self._receiver_pauses.put
-        )
         options = setup.options
+        self._next_steps = NextSteps(options, self._idle_slots, self._started)
+        self._recorder = Recorder(
+            self._holder, self._clock, self._started, self._stats, self._recorded, self._receiver_pauses.put,
+            self._next_steps,
+        )  # fmt: skip
         pool = ThreadPool(setup.node, options.threads, self._clock, self._started, pace, self._recorder.put)
         loop = EventLoop(setup.node, options.concurrency, self._clock, self._started, pace, self._recorder.put)
         self._executor = Executor(pool, loop, self._clock, self._recorder.put)
@@ -101,12 +105,13 @@ class Worker:
             report=self._recorder.put, no_longer_held=self._no_longer_held, polls=not self._settings.notify,
         )  # fmt: skip
         idle = IdleSlots(lambda: pool.idle, lambda: loop.idle, self._agenda.waiting, pace, self._settings.look_ahead)
-        capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning, idle=idle)
+        self._capacity = capacity = Capacity(options.threads, options.concurrency, pace, pool.overrunning, idle=idle)
         sharing = Sharing(self._holder, options.partition, pace, capacity)
         self._relief = Relief(self._holder, self._clock, self._agenda, pool, pace, capacity, sharing)
         self._claimer = Claimer(
             self._holder, options, self._settings, self._clock, self._started, capacity, sharing, self._agenda,
             self._recalls.revoke, self._relief, lambda: self._recorder.pending, setup.clock_reading,
+            self._next_steps,
         )  # fmt: skip
         self._listener = self._new_listener() if self._settings.notify else None
         self._commands = WatchedThread("commands", lambda: self._obey(commands))
@@ -154,6 +159,9 @@ class Worker:
         self._executor.submit(executions)
         self._ask_for_relief()
 
+    def _idle_slots(self) -> Callable[[Action], bool]:
+        return self._capacity.idle_slots()
+
     def _ask_for_relief(self) -> None:
         """Request that executions which wait for slow handlers be released to workers that can start them in time."""
         if self._pool.is_full and (self._pool.queued() or len(self._agenda)):
@@ -161,6 +169,7 @@ class Worker:
 
     def _end(self) -> None:
         """Claim no more, release executions that have not begun, wait for those that have, record them."""
+        self._next_steps.end()
         self._claimer.loop.stop()
         self._claimer.loop.join()
         self._is_ending = True
@@ -257,6 +266,7 @@ class Worker:
             connection.close()
 
     def _recorded(self, finished: Finished) -> None:
+        self._claimer.hold(finished.continued)
         ended = [outcome.execution for outcome, _ in finished.verdicts]
         self._claimer.no_longer_held(ended + [outcome.execution for outcome in finished.refused])
         looks = [

@@ -11,7 +11,7 @@ from django.db import connection
 from tests.engine.orders.conftest import END, action
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession
-from timers.control.chains.define import create_chain
+from timers.control.chains.define import create_chain, update_chain
 from timers.control.chains.locks import set_lock
 from timers.control.chains.orders import move_order, resume_order, suspend_order
 from timers.engine.orders.holds import unblock_all
@@ -182,3 +182,111 @@ def test_all_who_wait_for_different_places_go_on(group: TimerGroup, time: Virtua
     assert unblock_all() == 3, "one for each place"
     other.until_idle()
     assert Attempt.objects.filter(outcome="succeeded").count() == 9
+
+
+def redefine(step: dict[str, Any], **fields: Any) -> None:
+    update_chain("work", "main", {"start": "a", "steps": {"a": step, "end": END}, **fields})
+
+
+def states() -> dict[str, int]:
+    rows = Waiting.objects.values_list("state", flat=True)
+    return {state: list(rows).count(state) for state in set(rows)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"step": action("end", max_orders=3)}, {"step": action("end", max_orders=1)}),
+        (
+            {"step": action("end", locks=["door"]), "locks": {"door": 3}},
+            {"step": action("end", locks=["door"]), "locks": {"door": 1}},
+        ),
+    ],
+    ids=["max_orders", "lock"],
+)
+def test_smaller_capacity_of_a_new_version_counts_for_orders_of_all_versions(
+    group: TimerGroup, time: VirtualTime, node: Stepper, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    define("main", **before)
+    add_orders(5)
+    start_all(node)
+    redefine(**after)
+    for number in range(2):
+        schedule_once("work", f"new{number}", after=0, action={"kind": "chain", "chain": "main"})
+    # Their starts are due timers, and do not wait for places.
+    other = Stepper(time, "other")
+    held = other.claim()
+    assert len([execution for execution in held if execution.step]) == 1
+    other.run()
+    other.finish()
+    other.until_idle()
+    assert Attempt.objects.filter(outcome="succeeded").count() == 7
+
+
+def test_orders_of_an_older_version_are_not_starved_by_ones_with_a_higher_capacity(
+    group: TimerGroup, node: Stepper
+) -> None:
+    define("main", action("end", max_orders=1))
+    add_orders(2)
+    start_all(node)
+    redefine(action("end", max_orders=2))
+    schedule_once("work", "new", after=0, action={"kind": "chain", "chain": "main"})
+    assert len([each for each in node.claim() if each.step]) == 2
+    node.until_idle()
+    assert Attempt.objects.filter(outcome="succeeded").count() == 3
+
+
+@pytest.mark.parametrize(
+    ("step", "fields", "ready"),
+    [
+        (action("end", max_orders=3), {}, 2),
+        (action("end"), {}, 4),
+        (action("end", max_orders=1, timeout=9), {}, 0),
+    ],
+    ids=["more", "none", "as many"],
+)
+def test_orders_that_wait_go_on_when_a_new_version_has_more_places(
+    group: TimerGroup, node: Stepper, step: dict[str, Any], fields: dict[str, Any], ready: int
+) -> None:
+    define("main", action("end", max_orders=1))
+    add_orders(5)
+    start_all(node)
+    assert len(node.claim()) == 1
+    assert states() == {"blocked": 4}
+    redefine(step, **fields)
+    assert states().get("ready", 0) == ready
+    assert len(node.claim()) == ready
+
+
+def test_lock_that_a_new_version_shares_is_one_lock_for_orders_of_all_versions(
+    group: TimerGroup, node: Stepper
+) -> None:
+    set_lock("work", "door", 1)
+    define("main", action("end", locks=["door"]), locks={"door": 1})
+    add_orders(2)
+    start_all(node)
+    redefine(action("end", locks=["door"]), locks={"door": "shared"})
+    schedule_once("work", "new", after=0, action={"kind": "chain", "chain": "main"})
+    assert len([each for each in node.claim() if each.step]) == 1
+    assert set(OrderHold.objects.values_list("scope", flat=True)) == {f"lock:{group.id}/door"}
+
+
+def test_step_that_the_newest_version_does_not_have_keeps_its_capacity(group: TimerGroup, node: Stepper) -> None:
+    define("main", action("end", max_orders=2))
+    add_orders(3)
+    start_all(node)
+    update_chain("work", "main", {"start": "b", "steps": {"b": action("end"), "end": END}})
+    assert len(node.claim()) == 2
+    assert unblock_all() == 0
+
+
+def test_free_places_are_counted_by_the_newest_version_when_nobody_gives_them_back(
+    group: TimerGroup, time: VirtualTime, node: Stepper
+) -> None:
+    define("main", action("end", max_orders=3))
+    add_orders(6)
+    start_all(node)
+    assert len(node.claim()) == 3
+    redefine(action("end", max_orders=1))
+    Stepper(time, "other").rescue(node)
+    assert unblock_all() == 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.orders.conftest import END, action
+from tests.engine.orders.conftest import END, Continues, action
 from tests.support.handlers import TemporaryHandlers
 from tests.support.sessions import OtherSession, in_threads
 from timers.control.chains.define import create_chain, delete_chain
@@ -53,7 +53,8 @@ def test_workers_persons_and_rescues_never_deadlock(
     is_over = Event()
 
     def work(number: int, chance: Random) -> None:
-        worker, rescuer = Stepper(time, f"w{number}"), Stepper(time, f"r{number}")
+        worker = Continues(time, f"w{number}") if number % 2 else Stepper(time, f"w{number}")
+        rescuer = Stepper(time, f"r{number}")
         while not is_over.is_set():
             worker.claim(limit=4)
             match chance.randrange(8):

@@ -10,10 +10,12 @@ from timers import clock
 from timers.control.audit import audited
 from timers.control.chains.check import check_definition
 from timers.control.chains.find import find_chain, find_group, lock_chain
-from timers.control.groups import note_order_priorities
+from timers.control.groups import note_first_chain, note_order_priorities
 from timers.control.names import check_name
 from timers.database import transaction
 from timers.domain.chains import parse_chain
+from timers.engine.orders.capacities import chain_scopes
+from timers.engine.orders.holds import unblock_chain
 from timers.exceptions import NotAllowedNow, StaleVersion, TimerExists
 from timers.models import Chain, ChainOrder, ChainVersion
 
@@ -43,8 +45,7 @@ def create_chain(group: str, name: str, definition: dict[str, Any], *, actor: st
     )
     try:
         with audited("chain.create", actor, group=group, name=name) as entry, transaction.atomic():
-            if checked.priority or any(row.timer_priorities):
-                note_order_priorities(row)
+            note_first_chain(row, has_priority=bool(checked.priority))
             chain.save()
             ChainVersion.objects.create(chain=chain, version=1, definition=spec, created_at=now, created_by=actor)
             entry.made(chain)
@@ -57,6 +58,8 @@ def update_chain(
     group: str, name: str, definition: dict[str, Any], *, version: int | None = None, actor: str = ""
 ) -> Chain:
     """Add a version to a chain: new orders use it, open orders finish on theirs.
+
+    Its `max_orders` and capacities of locks count for the orders of all versions from then on.
 
     A definition equal to the newest version changes nothing.
 
@@ -81,7 +84,7 @@ def update_chain(
         chain = lock_chain(group, name)
         _check_version(chain, version)
         newest = chain.versions.get(version=chain.newest)
-        if parse_chain(newest.definition) == parse_chain(spec):
+        if (before := parse_chain(newest.definition)) == parse_chain(spec):
             return chain
         now = clock.now()
         chain.newest, chain.updated_at, chain.updated_by = chain.newest + 1, now, actor
@@ -91,6 +94,7 @@ def update_chain(
             )
             chain.save(update_fields=["newest", "updated_at", "updated_by"])
             entry.changed("newest", chain.newest - 1, chain.newest)
+            unblock_chain(chain_scopes(before, chain.id))
     return chain
 
 

@@ -6,16 +6,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from timers.actions.chain import ChainAction
-from timers.domain.chains import Order
+from timers.domain.chains import Chain, Order
 from timers.domain.chains.order import FAILED, RUNNABLE, WAITING
 from timers.domain.chains.steps import ActionStep
 from timers.domain.payload import storable
 from timers.engine.claimed_order import ClaimedOrder
 from timers.engine.execution import Execution
-from timers.engine.orders.definitions import Definition, definition_of, read_states
-from timers.engine.orders.holds import lock_scope
+from timers.engine.orders.capacities import Scopes, SharedLocks, newest_chain, scopes_of
+from timers.engine.orders.definitions import Definition, definition_of, read_chains
 from timers.engine.orders.rows import OrderRow, read_orders
-from timers.models import ChainLock
 
 
 def attach(executions: Sequence[Execution]) -> None:
@@ -29,7 +28,7 @@ def attach(executions: Sequence[Execution]) -> None:
         return
     found = read_orders([execution.id for execution in of_orders])
     _load_parents(found)
-    states = read_states({row.chain_id for row in found.values()})
+    chains = read_chains({row.chain_id for row in found.values()})
     shared = SharedLocks()
     for execution in of_orders:
         row = found.get(execution.id)
@@ -37,18 +36,32 @@ def attach(executions: Sequence[Execution]) -> None:
             if row is None:
                 raise LookupError("the order is gone")
             definition = definition_of(row.version_id)
-            stopped = states[row.chain_id]
+            stopped, newest = chains[row.chain_id]
             name = row.order.step
             is_stopped = stopped.is_chain_stopped or name in stopped.stopped or name in stopped.skipped
-            _attach(execution, row, definition, found, shared, is_stopped=is_stopped)
+            newest_one = newest_chain(newest, definition.chain)
+            _attach(execution, row, definition, newest_one, found, shared, is_stopped=is_stopped)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with one row must not stop the batch
             execution.poison = storable(str(error))
+
+
+def attach_step(execution: Execution, row: OrderRow, orders: dict[str, OrderRow]) -> None:
+    """Set action, limit and payload of a claimed execution whose step is not stopped and needs no place.
+
+    Args:
+        execution: The execution.
+        row: Its order.
+        orders: The order, and the parents from which it inherits variables, by id.
+    """
+    definition = definition_of(row.version_id)
+    _attach(execution, row, definition, definition.chain, orders, SharedLocks(), is_stopped=False)
 
 
 def _attach(
     execution: Execution,
     row: OrderRow,
     definition: Definition,
+    newest: Chain,
     orders: dict[str, OrderRow],
     shared: SharedLocks,
     *,
@@ -60,7 +73,9 @@ def _attach(
         isinstance(step, ActionStep) and not is_stopped and order.state != FAILED
         and (order.state in RUNNABLE or order.state == WAITING)
     )  # fmt: skip
-    scopes = _scopes(row, step, definition, shared) if is_run and isinstance(step, ActionStep) else ()
+    scopes: Scopes = ()
+    if is_run and isinstance(step, ActionStep):
+        scopes = scopes_of(step, definition.chain, newest, row.chain_id, row.group_id, shared)
     roles = step.required_roles if isinstance(step, ActionStep) else ()
     execution.order = ClaimedOrder(
         row.root, order.turn, is_run, scopes, roles, definition.handler(order.step), definition.name, row.subscription
@@ -69,37 +84,6 @@ def _attach(
     if isinstance(step, ActionStep) and step.timeout is not None:
         execution.policies = replace(execution.policies, attempt_timeout=step.timeout)
     execution.payload = dict(_seen(order, orders)) if is_run else None
-
-
-def _scopes(
-    row: OrderRow, step: ActionStep, definition: Definition, shared: SharedLocks
-) -> tuple[tuple[str, int], ...]:
-    found: list[tuple[str, int]] = []
-    if step.max_orders is not None:
-        found.append((f"step:{row.chain_id}/{step.name}", step.max_orders))
-    for name in step.locks:
-        capacity = definition.chain.locks.get(name)
-        if capacity is None:
-            found.append((lock_scope(row.group_id, name), shared.capacity(row.group_id, name)))
-        else:
-            found.append((f"lock:{row.chain_id}:{name}", capacity))
-    return tuple(found)
-
-
-class SharedLocks:
-    """The capacities of locks that chains share, read once for each group."""
-
-    def __init__(self) -> None:
-        self._read: dict[int, dict[str, int]] = {}
-
-    def capacity(self, group_id: int, name: str) -> int:
-        """Return how many orders may hold the lock; raise LookupError if it has been deleted."""
-        if group_id not in self._read:
-            rows = ChainLock.objects.filter(group_id=group_id).values_list("name", "capacity")
-            self._read[group_id] = dict(rows)
-        if name not in self._read[group_id]:
-            raise LookupError(f'lock "{name}" has been deleted; declare it again, and retry the order')
-        return self._read[group_id][name]
 
 
 def _seen(order: Order, orders: dict[str, OrderRow]) -> dict[str, object]:

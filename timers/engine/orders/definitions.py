@@ -25,7 +25,8 @@ WHERE c.group_id = ANY(%s::bigint[]) AND c.name = ANY(%s)
 """
 _KEEP: Final = " ORDER BY c.id FOR KEY SHARE OF c"
 _STATES: Final = """
-SELECT c.id, c.state = 'stopped', s.name, s.state
+SELECT c.id, (SELECT v.id FROM timers_chain_version v WHERE v.chain_id = c.id AND v.version = c.newest),
+       c.state = 'stopped', s.name, s.state
 FROM timers_chain c LEFT JOIN timers_chain_step s ON s.chain_id = c.id AND s.state <> 'active'
 WHERE c.id = ANY(%s::bigint[])
 """
@@ -56,6 +57,14 @@ class ChainKey(NamedTuple):
 
     chain_id: int
     version_id: int
+
+
+class ChainNow(NamedTuple):
+    """What can change of a chain while orders walk through it."""
+
+    states: StepStates = StepStates()
+    newest: int | None = None
+    """The id of its newest version."""
 
 
 @lru_cache(maxsize=256)
@@ -95,19 +104,19 @@ def lock_states(chain_id: int) -> None:
         cursor.execute("SELECT 1 FROM timers_chain WHERE id = %s FOR SHARE", (chain_id,))
 
 
-def read_states(chain_ids: Collection[int]) -> dict[int, StepStates]:
-    """Return which steps of these chains are stopped or skipped now."""
+def read_chains(chain_ids: Collection[int]) -> dict[int, ChainNow]:
+    """Return which steps of these chains are stopped or skipped now, and their newest versions."""
     if not chain_ids:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(_STATES, (plain_array(chain_ids),))
         rows = cursor.fetchall()
-    found: dict[int, StepStates] = {}
-    for chain_id, is_stopped, name, state in rows:
-        known = found.get(chain_id, StepStates(is_chain_stopped=is_stopped))
+    found: dict[int, ChainNow] = {}
+    for chain_id, newest, is_stopped, name, state in rows:
+        known = found[chain_id].states if chain_id in found else StepStates(is_chain_stopped=is_stopped)
         if state == "stopped":
             known = StepStates(known.stopped | {name}, known.skipped, is_stopped)
         elif state == "skipped":
             known = StepStates(known.stopped, known.skipped | {name}, is_stopped)
-        found[chain_id] = known
+        found[chain_id] = ChainNow(known, newest)
     return found

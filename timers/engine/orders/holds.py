@@ -9,13 +9,14 @@ released.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from timers import clock
 from timers.database import connection
 from timers.engine.arrays import plain_array, text_array
 from timers.engine.execution import Execution
+from timers.engine.orders.capacities import capacities_now, lock_scope
 from timers.engine.wakeup import wake_if_soon
 
 HAS_BLOCKED: Final = "EXISTS (SELECT 1 FROM timers_waiting b WHERE b.blocked_on IS NOT NULL)"
@@ -55,7 +56,8 @@ UPDATE timers_waiting w SET state = 'ready', blocked_on = NULL, blocked_capacity
 FROM chosen c WHERE w.id = c.id
 RETURNING 1
 """
-# Skip scan: a million orders may wait for one place. A shared lock may have another capacity by now.
+# Skip scan: a million orders may wait for one place. It may have another capacity by now: of shared locks that is here,
+# of others capacities_now has it.
 _BLOCKED: Final = """
 WITH RECURSIVE scopes AS (
     (SELECT blocked_on, blocked_capacity FROM timers_waiting WHERE blocked_on IS NOT NULL
@@ -134,8 +136,8 @@ def unblock_all() -> int:
     """Make orders ready that wait for free places, for example places of a dead node; return their number."""
     with connection.cursor() as cursor:
         cursor.execute(_BLOCKED)
-        capacities: dict[str, int] = dict(cursor.fetchall())
-    return _unblock_up_to(capacities) if capacities else 0
+        stored: dict[str, int] = dict(cursor.fetchall())
+    return _unblock_up_to(capacities_now(stored)) if stored else 0
 
 
 def unblock_lock(group_id: int, name: str, capacity: int) -> int:
@@ -149,12 +151,19 @@ def unblock_lock(group_id: int, name: str, capacity: int) -> int:
     return _unblock_up_to({lock_scope(group_id, name): capacity})
 
 
-def lock_scope(group_id: int, name: str) -> str:
-    """Return the scope of a lock that the chains of a group share."""
-    return f"lock:{group_id}/{name}"
+def unblock_chain(before: Mapping[str, int]) -> None:
+    """Make orders ready that wait for places of which a new version of their chain has more.
+
+    Args:
+        before: the places that the version before limited, with their capacities.
+    """
+    now = capacities_now(before)
+    _unblock_up_to({scope: most for scope, most in now.items() if most > before[scope]})
 
 
 def _unblock_up_to(capacities: dict[str, int]) -> int:
+    if not capacities:
+        return 0
     _lock(capacities)
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, (sorted(capacities),))

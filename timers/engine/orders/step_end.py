@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from timers.actions.chain import ChainAction
@@ -15,6 +15,7 @@ from timers.domain.execution_id import parse as parse_id
 from timers.domain.payload import decode, encode
 from timers.engine import ledger
 from timers.engine.execution import AnyHolder, Execution
+from timers.engine.orders.continuing import Continuing
 from timers.engine.orders.definitions import ChainKey, definition_of, newest_versions
 from timers.engine.orders.holds import give_back
 from timers.engine.orders.priorities import timer_priorities
@@ -37,6 +38,8 @@ class StepEnds:
     """Roots that another transaction has locked."""
     priorities: dict[int, int]
     """Priorities of the timers that begin orders, where they are not 0."""
+    continued: list[Execution] = field(default_factory=list)
+    """The next steps of the orders, as far as they were claimed."""
 
     @classmethod
     def lock(cls, executions: Sequence[Execution], *, skip_locked: bool = False) -> StepEnds:
@@ -47,11 +50,8 @@ class StepEnds:
             for execution in executions
             if execution.order is None and isinstance(execution.action, ChainAction)
         }
-        beginning = {
-            execution.timer_id
-            for execution in executions
-            if execution.order is None and execution.group.orders_by_priority
-        }
+        # Whatever is known of the group: it may have got its first priority since the claim.
+        beginning = {execution.timer_id for execution in executions if execution.order is None}
         locked = lock_roots(roots, skip_locked=skip_locked)
         # Orders of a deleted group do not exist any longer.
         busy = set(read_turns(roots - locked.keys()))
@@ -100,13 +100,20 @@ class StepEnds:
             return str(error)
         return ""
 
-    def end(self, holder: AnyHolder, outcomes: Sequence[Outcome], now_us: int) -> list[tuple[Outcome, Verdict]]:
+    def end(
+        self,
+        holder: AnyHolder,
+        outcomes: Sequence[Outcome],
+        now_us: int,
+        continuing: Callable[[], Continuing | None] = lambda: None,
+    ) -> list[tuple[Outcome, Verdict]]:
         """Advance the orders; return the outcomes and verdicts of whole orders that ended with it.
 
         Args:
             holder: the worker.
             outcomes: ends of steps, and of executions that start orders.
             now_us: microseconds by the database clock.
+            continuing: returns what claims next steps; None: they all wait.
         """
         clocks = {outcome.execution.group.id: outcome.execution.group.clock for outcome in outcomes}
         trees = Trees(self.roots, now_us, clocks)
@@ -126,6 +133,8 @@ class StepEnds:
             if outcome.execution.order is not None:
                 trees.send(outcome.execution.id, _event(outcome, trees))
         _record(holder, outcomes, trees)
+        if (claims := continuing()) is not None:
+            self.continued = claims.claim(holder, present, trees, now_us)
         trees.write(holder.node, holder.worker)
         give_back(outcome.execution for outcome in outcomes)
         return [_whole(row, by_root[row.root]) for row in trees.ended if row.order.parent is None]
@@ -135,10 +144,11 @@ class StepEnds:
         key = self.chains[execution.group.id, execution.action.chain]
         chain = definition_of(key.version_id).chain
         order = Order(execution.id, chain.start, variables={**chain.variables, **(execution.payload or {})})
+        # Earlier attempts of the start, which were lost, have rows in the ledger: their numbers are not used again.
+        before, priority = execution.attempt - 1, self.priorities.get(execution.timer_id, chain.priority)
         row = OrderRow(
             order, execution.id, None, execution.group.id, *key, execution.timer_id, execution.name, total=None,
-            is_reset=False, attempts=0, priority=self.priorities.get(execution.timer_id, chain.priority),
-            subscription=execution.subscription,
+            is_reset=False, attempts=before, priority=priority, subscription=execution.subscription,
         )  # fmt: skip
         trees.add(row)
 

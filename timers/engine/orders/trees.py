@@ -23,11 +23,12 @@ from timers.engine.group_clock import DATABASE_CLOCK, GroupClock
 from timers.engine.orders import places, rows
 from timers.engine.orders.definitions import (
     ChainKey,
+    ChainNow,
     Definition,
     definition_of,
     lock_states,
     newest_versions,
-    read_states,
+    read_chains,
 )
 from timers.engine.orders.rows import OrderRow
 from timers.engine.orders.tallies import Rounds, counted_as
@@ -54,7 +55,7 @@ class Trees:
         self._rows = dict(roots)
         self._now = from_microseconds(now_us)
         self._clocks = clocks or {}
-        self._states: dict[int, StepStates] = {}
+        self._states: dict[int, ChainNow] = {}
         self._locked: set[int] = set()
         self._rounds = Rounds()
         self._queue: deque[tuple[str, MakeEvent]] = deque()
@@ -69,8 +70,6 @@ class Trees:
         """By order: the names of the variables that its events have `set`, and of those that they have `changed`."""
         self.ended: list[OrderRow] = []
         """Orders that have ended, or failed and are parked."""
-
-    # Interface for callers.
 
     def load(self, ids: Iterable[str]) -> None:
         """Read orders of the trees, and the parents from which their branches inherit."""
@@ -113,6 +112,15 @@ class Trees:
         """Return an order of the trees."""
         return self._rows[id_]
 
+    def is_waiting(self, id_: str) -> bool:
+        """Return whether an order has changed, and waits for its claim: it gets a row in `waiting`."""
+        row = self._changed.get(id_)
+        return row is not None and places.may_wait(row.order) and id_ not in self._running
+
+    def newest(self, row: OrderRow) -> int | None:
+        """Return the id of the newest version of an order's chain, as it was when the event was handled."""
+        return self._states.get(row.chain_id, ChainNow()).newest
+
     def ended_in_vain(self, row: OrderRow) -> list[OrderRow]:
         """Return the branches, or the sub-chain, that ended without success and restart when the order resumes."""
         round_ = row.order.round
@@ -142,11 +150,10 @@ class Trees:
         rows.write_orders(changed, self._now)
         ids = [row.id for row in changed]
         places.delete_places(self._placed.intersection(ids))
-        waiting = [row for row in changed if places.may_wait(row.order) and row.id not in self._running]
+        waiting = [row for row in changed if self.is_waiting(row.id)]
         places.insert_places([self._place(row) for row in waiting], self._now)
         ended = [row for row in changed if row.order.state == ENDED]
-        finished = [to_microseconds(self._moment(row)) for row in ended]
-        places.write_finals(ended, finished, node, worker)
+        places.write_finals(ended, [self._us(row) for row in ended], node, worker)
         for group_id, claimed in self._revoked.items():
             # A transaction that ends steps already has claims locked, and another one like it may wait for these. A
             # step that is not revoked for that reason runs in vain: its order has moved on.
@@ -311,15 +318,8 @@ class Trees:
 
     def _in_place_of(self, child: OrderRow, id_: str, priority: int) -> OrderRow:
         self._rounds.note(child, counted_as(child))
-        new = replace(
-            child,
-            order=replace(child.order.begin_again(), id=id_),
-            is_reset=False,
-            attempts=0,
-            result=None,
-            priority=priority,
-            is_new=True,
-        )
+        order = replace(child.order.begin_again(), id=id_)
+        new = replace(child, order=order, is_reset=False, attempts=0, result=None, priority=priority, is_new=True)
         inner = child.order.round
         for grandchild in self._children(child, inner) if inner is not None else ():
             grandchild.order = replace(grandchild.order, parent=id_)
@@ -374,8 +374,8 @@ class Trees:
 
     def _states_of(self, chain_id: int) -> StepStates:
         if chain_id not in self._states:
-            self._states |= read_states([chain_id])
-        return self._states.get(chain_id, StepStates())
+            self._states |= read_chains([chain_id])
+        return self._states.get(chain_id, ChainNow()).states
 
     def _lock_states(self, chain_id: int) -> bool:
         """Lock the states of steps until the end, and read them again; return whether they had changed.
@@ -385,7 +385,7 @@ class Trees:
         if chain_id in self._locked:
             return False
         self._locked.add(chain_id)
-        before = self._states.pop(chain_id, None)
+        before = self._states.pop(chain_id, ChainNow()).states
         lock_states(chain_id)
         return self._states_of(chain_id) != before
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from timers.domain.chains.steps import ActionStep
 from timers.engine.group_clock import group_now
+from timers.engine.orders.capacities import capacities_now, lock_scope, own_lock_scope, step_scope
 from timers.engine.orders.definitions import definition_of
-from timers.engine.orders.holds import lock_scope
 from timers.exceptions import TimersError
 from timers.insights.counts import CAP
 from timers.insights.doctor.finding import EVIDENCE, Finding, amount, rows, shown
@@ -63,11 +63,13 @@ def blocked_behind_nobody(now: datetime) -> list[Finding]:
     A place counts as held until its holder's node had the time to be rescued, and as taken if a ready order is about to
     take it: at a busy lock there is always one.
     """
-    found = [
-        {name: value for name, value in row.items() if name not in ("ready", "group_id")}
-        for row in rows(_BLOCKED, {"now": now, "long_ago": now - timedelta(seconds=UNBLOCKED_WITHIN)})
-        if row["held"] + _about_to_take(row) < row["capacity"]
-    ]
+    places = rows(_BLOCKED, {"now": now, "long_ago": now - timedelta(seconds=UNBLOCKED_WITHIN)})
+    capacities = capacities_now({row["place"]: row["capacity"] for row in places})
+    found = []
+    for place in places:
+        row = {**place, "capacity": capacities[place["place"]]}
+        if row["held"] + _about_to_take(row) < row["capacity"]:
+            found.append({name: value for name, value in row.items() if name not in ("ready", "group_id")})
     if not found:
         return []
     return [
@@ -97,10 +99,10 @@ def _needs(place: str, group_id: int, chain_id: int, version_id: int, name: str)
         return False  # an order that cannot be read fails when it is claimed
     if not isinstance(step, ActionStep):
         return False
-    if place == f"step:{chain_id}/{name}":
+    if place == step_scope(chain_id, name):
         return True
     locks = {
-        lock_scope(group_id, lock) if chain.locks.get(lock) is None else f"lock:{chain_id}:{lock}"
+        lock_scope(group_id, lock) if chain.locks.get(lock) is None else own_lock_scope(chain_id, lock)
         for lock in step.locks
     }
     return place in locks
