@@ -51,7 +51,7 @@ class Worker(Bench):
         super().__init__(node, threads=threads, run_seconds=10, idle=lambda _: threads - len(self.held))
         self.recorder = Recorder(
             node.holder, DatabaseClock(node.time.now), self.started, MinuteStats(node.node.id), self._recorded,
-            self.next_steps,
+            lambda _: None, self.next_steps,
         )  # fmt: skip
         self.steps: list[str] = []
         self._now_us = node.time.us
