@@ -73,7 +73,7 @@ def finish(
                 is_revoked = execution.id in revoked
                 verdict = None if ends is None else ends.judge(outcome)
                 if verdict is None:
-                    verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
+                    verdict = judge(outcome, now_us, revoked=is_revoked)
                 finished.verdicts.append((outcome, verdict))
             else:
                 finished.refused.append(outcome)

@@ -84,9 +84,8 @@ class Batch:
     @property
     def is_full(self) -> bool:
         """Whether the rest should be left to the next transaction."""
-        if self._allowance is not None and self._allowance.most < 1:
-            return True
-        if self._most is not None and len(self.executions) >= self._most:
+        allowance, most = self._allowance, self._most
+        if allowance is not None and (allowance.most < 1 or (most is not None and len(self.executions) >= most)):
             return True
         return len(self.executions) + len(self.for_others) + len(self.queued) + len(self.skips) >= MAX_ROWS
 

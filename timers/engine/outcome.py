@@ -83,6 +83,10 @@ class Verdict:
     """The reason, where neither the outcome nor the policy has one."""
 
 
+ENDED: Final = Verdict("end")
+"""The verdict on what succeeded."""
+
+
 def counted_as(outcome: Outcome, verdict: Verdict) -> CountedAs:
     """Return how an end counts in the statistics of executions; each step of an order counts."""
     match verdict.next:
@@ -149,14 +153,15 @@ def judge(outcome: Outcome, now_us: int, *, revoked: bool = False) -> Verdict:
 
     Args:
         outcome: the end of the attempt.
-        now_us: the current instant by the group's clock, in microseconds.
+        now_us: microseconds since 1970 UTC, by the database clock.
         revoked: whether the execution was revoked.
     """
     execution = outcome.execution
     if outcome.word == "succeeded":
-        return Verdict("end")
+        return ENDED
     if revoked:
         return Verdict("cancel")
+    now_us = execution.group.clock.at(now_us)
     if outcome.word == "lost" and execution.group.clock.at(execution.claimed_us) <= now_us:
         # It may have been claimed ahead: no attempt starts before the instant of its execution. (If the clock has been
         # set back since the claim, that instant is one of the old clock.)

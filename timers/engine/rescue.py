@@ -204,7 +204,7 @@ def _rescue_batch(
         )
         verdict = None if ends is None else ends.judge(outcome)
         if verdict is None:
-            verdict = judge(outcome, execution.group.clock.at(now_us), revoked=is_revoked)
+            verdict = judge(outcome, now_us, revoked=is_revoked)
         by_holder.setdefault(holder, []).append((outcome, verdict))
         ready += verdict.next == "again"
         cancelled += verdict.next == "cancel"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from timers.actions.chain import ChainAction
 from timers.actions.http import TIMEOUT, HttpAction
@@ -45,19 +45,13 @@ def find_work(execution: Execution) -> Work | ChainAction | str:
     A chain action has no work itself: an order begins or is advanced where its outcome is recorded.
     """
     try:
-        return _find_work(execution)
+        if execution.poison:
+            return execution.poison
+        if execution.action is None:
+            return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
+        return cast("Work | ChainAction | str", execution.action.resolve())
     except Exception as error:  # noqa: BLE001 - this execution cannot run, but the others of its batch can
         return f"its action cannot be read: {errors.short_title(error)}"
-
-
-def _find_work(execution: Execution) -> Work | ChainAction | str:
-    if execution.poison:
-        return execution.poison
-    if execution.action is None:
-        return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
-    work = execution.action.resolve()
-    assert isinstance(work, (Handler, HttpAction, ChainAction, str))
-    return work
 
 
 def time_limit(execution: Execution, work: Work) -> float:

@@ -33,6 +33,7 @@ MAX_HELD_BY_GROUP: Final = 3000
 """Maximum per group: the rest is reserved for other groups, however long the backlog of one."""
 ROUNDING: Final = 1e-6
 _fence: Final = attrgetter("fence")
+_group_and_action: Final = attrgetter("group", "action")
 
 
 class Slots(Enum):
@@ -64,16 +65,11 @@ def _counted(executions: Iterable[Execution]) -> tuple[Counter[int], Counter[_Ki
     """Return the number of executions of each claim, and of each kind."""
     fences, kinds = Counter[int](), Counter[_Kind]()
     # Most of a batch share one group and one action, so a kind is built only once for each run of them.
-    for (group_id, _), same in groupby(executions, key=_group_and_action):
+    for (group, action), same in groupby(executions, key=_group_and_action):
         stretch = list(same)
-        action = stretch[0].action
-        kinds[_Kind(group_id, slots_of(action), lane_of(action))] += len(stretch)
+        kinds[_Kind(group.id, slots_of(action), lane_of(action))] += len(stretch)
         fences.update(map(_fence, stretch))
     return fences, kinds
-
-
-def _group_and_action(execution: Execution) -> tuple[int, int]:
-    return execution.group.id, id(execution.action)
 
 
 @dataclass(slots=True)
