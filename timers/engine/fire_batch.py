@@ -94,6 +94,11 @@ class Batch:
         """Number of timers that were decided about."""
         return len(self._one_shots) + len(self._moved)
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether timers may have to be passed over."""
+        return self._allowance is not None
+
     def passes_over(self, row: DueTimer) -> bool:
         """Return whether a timer is left because nothing of its limit key may be claimed now."""
         return self._allowance is not None and self._allowance.room_of(row.limit_key) < 1
@@ -109,9 +114,9 @@ class Batch:
             matches = self._matching(row) if self._group.subscribers else None
             unwanted = NOBODY if matches == () else ""
             plain = not row.follows and not row.jitter and not unwanted and row.open_execution is None
-            if plain and _fires_anyway(policies, self._now_us - row.nominal_us):
+            if plain and _fires_anyway(policies, self._now_us - (nominal_us := row.nominal_us)):
                 if not leave_fires:
-                    self._hand_out(self._made(row, Chosen(row.nominal_us), matches))
+                    self._hand_out(self._made(row, Chosen(nominal_us), matches))
                     self._one_shots.append(row.id)
                 return None
             due = row.due(self._group, policies, self._queued_behind(row, rows), unwanted, self._watched_since_us)

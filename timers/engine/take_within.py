@@ -26,6 +26,10 @@ class Takes(Protocol):
     def is_full(self) -> bool:
         """Whether it takes no further rows."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether rows may have to be passed over."""
+
     def passes_over(self, row: DueTimer) -> bool:
         """Return whether a row is skipped while others are taken."""
 
@@ -80,10 +84,11 @@ def take_within(
             budget.charge()
         else:
             budget.lock()  # the query for rows is not parsing
+    is_limited = batch.is_limited
     for row in rows:
         if batch.is_full:
             break
-        if batch.passes_over(row):
+        if is_limited and batch.passes_over(row):
             taken.passed += 1
             continue
         work: Work | None = None

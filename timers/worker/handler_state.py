@@ -7,12 +7,9 @@ dropped with it. connection_state checks the connections, process_state the proc
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import copy_context
-from typing import Any
 
 from timers.engine.execution import Execution
 from timers.engine.outcome import Outcome
-from timers.handlers import Fire
 from timers.worker import process_state
 from timers.worker.attempts import spoilt
 from timers.worker.connection_state import ConnectionState
@@ -25,11 +22,6 @@ class HandlerState:
         process_state.begin_thread()
         self._connections = ConnectionState()
         self._is_alone = is_alone
-
-    @staticmethod
-    def run(function: Callable[[Fire], Any], fire: Fire) -> Any:
-        """Call a handler in its own context."""
-        return copy_context().run(function, fire)
 
     def judge(self, execution: Execution, outcome: Outcome) -> Outcome:
         """Restore what the handler changed. Return the outcome, or an error if it left something behind."""

@@ -168,7 +168,8 @@ class Recorder:
                 case "failed":
                     counters.failed += 1
             self._stats.count(outcome, counted)
-            self.failures.tell(outcome, verdict)
+            if verdict.next != "end":
+                self.failures.tell(outcome, verdict)
         if finished.refused:
             counters.refused += len(finished.refused)
             logger.warning(

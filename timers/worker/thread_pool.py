@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Final
 
@@ -310,7 +311,7 @@ class ThreadPool:
         current.set(execution)
         self._running[execution.id] = execution.cancelled
         try:
-            value = taker.state.run(handler.function, fire_of(execution, self._node, started_us))
+            value = copy_context().run(handler.function, fire_of(execution, self._node, started_us))
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
             seconds = time.monotonic() - began
             outcome = raised(execution, error, started_us, started_us + round(seconds * 1_000_000))
