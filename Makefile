@@ -47,11 +47,13 @@ formal: python ## check the models of the protocol (needs spin and gcc)
 bench: setup ## measure this installation beside the raw limit: make bench ARGS=drain (docs/measuring.md)
 	@exec $(IN_VENV) manage.py timerbench $(or $(ARGS),drain)
 
-check: setup-dev ## check format, lint, types, layers, migrations and the deploy settings
+check: setup-dev ## check format, lint, types, layers, wording, migrations and the deploy settings
 	$(IN_VENV) -m ruff format --check .
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m mypy --strict timers timerproject formal clients/python/src clients/python/examples
 	$(VENV)/bin/lint-imports
+	@! grep -rnEi -f tests/support/wording.txt --include=*.py --include=*.html --include=*.md \
+	    timers timerproject templates clients docs README.md CONTRIBUTING.md CHANGELOG.md
 	$(IN_VENV) -W "ignore:Got an error checking:RuntimeWarning" manage.py makemigrations --check --dry-run
 	env DATABASE_URL=postgresql://timers@127.0.0.1:1/timers ALLOWED_HOSTS=timers.example.org \
 	    SECRET_KEY=only-for-this-check-f4qAe8ZxW1bN0yKcTj6UoRm5hGsLdP3v $(IN_VENV) manage.py check --deploy --fail-level WARNING

@@ -61,7 +61,7 @@ def apps(name: str) -> list[str]:
     for app in given:
         if not _is_there(app):
             raise ImproperlyConfigured(
-                f"{name} names {app!r}, which cannot be imported: put its folder beside manage.py, or install it."
+                f"{name} names {app!r}, which cannot be imported: put its folder next to manage.py, or install it."
             )
     return given
 

@@ -68,8 +68,8 @@ PROJECT: Final = (
     (
         "EXTRA_APPS",
         "none",
-        "Django apps of your own beside those of the service, separated by commas: their "
-        "[`timer_handlers.py`](handlers.md#write-one) is imported at start. Python must find them: folders beside "
+        "Django apps of your own in addition to those of the service, separated by commas: their "
+        "[`timer_handlers.py`](handlers.md#write-one) is imported at start. Python must find them: folders next to "
         "`manage.py`, packages installed into `.venv`, or what stands in a folder of `PYTHONPATH`. The same for all "
         "nodes and web processes.",
     ),
@@ -84,7 +84,7 @@ PROJECT: Final = (
 TOP: Final = """\
 # Settings
 
-Every setting is an environment variable. One that makes no sense stops the start with a sentence that says what is
+Every setting is an environment variable. An invalid one stops the start with a sentence that says what is
 allowed; an unknown `TIMERS_...` name is answered with the one that was meant. All problems of them are named at once.
 
 ## The project

@@ -30,7 +30,7 @@ def told(response: Any) -> dict[str, str]:
         ("/executions?min_lateness=-1", "min_lateness", "must be from 0 s to 11574 d 1 h 46 m 40 s (given: -1)"),
         ("/executions?group=", "group", "must not be empty"),
         ("/operations?state=off", "state", "must be one of running, paused, done, cancelled (given: 'off')"),
-        ("/audit?subject=tmer:x", "subject", "is of a kind that there is none of; did you mean timer? (given: 'tmer')"),
+        ("/audit?subject=tmer:x", "subject", "is of an unknown kind; did you mean timer? (given: 'tmer')"),
     ],
 )  # fmt: skip
 def test_a_parameter_that_makes_no_sense_is_told_in_plain_words(

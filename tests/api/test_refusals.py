@@ -121,7 +121,7 @@ def test_the_log_tells_what_the_caller_is_not_told(
     told(api, monkeypatch, DataError(INSIDE), 400, "malformed")
     mine = [record for record in caplog.records if record.name == "timers.api.refusals"]
     assert [(record.levelno, record.getMessage(), record.exc_info is None) for record in mine] == [
-        (logging.WARNING, "the database is away: terminating connection", True),
+        (logging.WARNING, "the database is unavailable: terminating connection", True),
         (logging.WARNING, "the database refused a value", False),
     ]
 

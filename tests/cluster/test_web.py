@@ -156,7 +156,7 @@ def test_a_page_says_that_the_database_is_away_and_the_log_says_it_in_a_line(
         assert "The database cannot be reached" in page
         assert int(retry_after) >= 1
     log = (field.folder / "web.log").read_text()
-    assert log.count("the database is away") == 1
+    assert log.count("the database is unavailable") == 1
     assert "Traceback" not in log
 
 

@@ -301,5 +301,5 @@ def test_a_subject_is_read(text: str, subject: Subject) -> None:
     [("bogus", "known are timer, execution"), ("tmer:work/a", "did you mean timer?"), ("bogus:", "known are")],
 )
 def test_a_subject_of_a_kind_that_there_is_none_of_is_refused(text: str, hint: str) -> None:
-    with pytest.raises(InvalidRequest, match=f"subject: is of a kind that there is none of; {hint}"):
+    with pytest.raises(InvalidRequest, match=f"subject: is of an unknown kind; {hint}"):
         Subject.parse(text)

@@ -67,4 +67,4 @@ def test_a_new_key_is_one_that_the_setting_takes() -> None:
 
 def test_rotation_says_how_many() -> None:
     told("timersecret", "create", "key", "--kind", "signing", "--generate")
-    assert told("rotatesecrets").startswith("0 secrets encrypted anew; all are under the key 20260101-")
+    assert told("rotatesecrets").startswith("0 secrets encrypted again; all are under the key 20260101-")

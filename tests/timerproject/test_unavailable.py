@@ -42,7 +42,7 @@ def test_a_page_says_so_and_asks_for_itself_again(person: Client, path: str, cap
     assert '<meta http-equiv="refresh" content="5">' in page.text
     assert "Is the server running" not in page.text
     assert lines(caplog) == [
-        ("the database is away: connection failed: Connection refused Is the server running?", False)
+        ("the database is unavailable: connection failed: Connection refused Is the server running?", False)
     ]
 
 

@@ -78,7 +78,7 @@ def test_thousands_of_secrets_are_encrypted_anew_while_they_are_sent(calling: Fi
 
     said = calling.manage("rotatesecrets")
 
-    assert f"{SECRETS:,} secrets encrypted anew" in said
+    assert f"{SECRETS:,} secrets encrypted again" in said
     before = len(target.requests)
     assert before < CALLS, "timers still fire"
     calling.wait_until_succeeded(CALLS)

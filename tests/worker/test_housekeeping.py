@@ -122,7 +122,7 @@ def test_a_dead_child_is_rescued_as_soon_as_the_database_takes_it(
     keeper.rescue_child(node.holder, {execution.id: Fate(node.time.us, reason="exited with 3")}, "exited with code 3")
 
     def away(*args: Any, **options: Any) -> Any:
-        raise OperationalError("the database is away")
+        raise OperationalError("the database is unavailable")
 
     monkeypatch.setattr(housekeeping_module, "rescue_worker", away)
     with pytest.raises(OperationalError):

@@ -23,7 +23,7 @@ class Store:
     def __call__(self, names: Collection[str]) -> Found:
         self.reads += 1
         if self.away:
-            raise ConnectionError("the database is away")
+            raise ConnectionError("the database is unavailable")
         return {name: SecretValue(name, "text", (), (), self.values[name]) for name in names if name in self.values}
 
 

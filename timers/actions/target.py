@@ -102,7 +102,7 @@ def _check_characters(text: str, field: str) -> None:
         if character == "\\":
             advice = "write / instead"
         elif character.isspace() or not character.isprintable():
-            advice = "take it out"
+            advice = "remove it"
         elif "://" in text[: foreign.start()] and not re.search(r"[/?#]", text[: foreign.start()].partition("://")[2]):
             advice = f"write the host in its ASCII form{_ascii_form(text)}"
         raise InvalidRequest(
@@ -127,7 +127,7 @@ def _ascii_form(text: str) -> str:
 def _host_and_port(authority: str, default_port: int, field: str) -> tuple[str, int, Address | None]:
     if "@" in authority:
         # The authority may contain a password: it is not repeated.
-        raise InvalidRequest(field, "names a user before the @; take it out and give credentials as auth")
+        raise InvalidRequest(field, "names a user before the @; remove it, and give credentials as auth")
     host, colon, port = authority, "", ""
     if ":" in authority.rpartition("]")[2]:
         host, colon, port = authority.rpartition(":")

@@ -62,7 +62,7 @@ class GroupAdmin(ControlAdmin):
         ),
         ("When a fire is late", {"fields": ("misfire_policy", "misfire_grace", "max_lateness", "max_catchup")}),
         ("When a fire comes too soon", {"fields": ("overlap_policy", "max_queued", "retry_blocks")}),
-        ("When nothing shall fire", {"fields": ("exclusion_calendars", "on_excluded")}),
+        ("When nothing fires", {"fields": ("exclusion_calendars", "on_excluded")}),
         ("Who serves it", {"fields": ("priority", "max_batch", "partition", "required_roles", "placement", "shards")}),
         ("How much runs at once", {"fields": TimerGroup.LIMIT_FIELDS}),
         ("What is too much", {"fields": ("max_timers", "max_payload_bytes", "min_interval")}),

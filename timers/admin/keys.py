@@ -44,7 +44,7 @@ class KeyForm(ControlForm):
     """Editable fields of a key."""
 
     user = forms.CharField(
-        help_text="The name of the user that it acts for; it never may more than this one.", max_length=150
+        help_text="The name of the user that it acts for. Its permissions never exceed this user's.", max_length=150
     )
     scopes = forms.MultipleChoiceField(
         choices=[
@@ -78,7 +78,7 @@ class OverlapQuestion(forms.Form):
 
     hours = forms.FloatField(
         initial=24, min_value=0, max_value=_LONGEST_HOURS,
-        help_text="How long the present secret holds beside the new one, so that programs can change over.",
+        help_text="How long the present secret remains valid next to the new one, so that programs can change over.",
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ Token = Annotated[str, Field(min_length=1, max_length=200, description="As it wa
 class ClaimBody(Body):
     """Who claims, and how many executions."""
 
-    consumer: Name = Field(description="The name of the program, as people shall see it.")
+    consumer: Name = Field(description="The name of the program, as people see it.")
     limit: Annotated[Whole, Field(ge=1, le=1000)] = 1
     lease: Lease = 30
     wait: Annotated[float, Seconds(0, LONGEST_WAIT, "To wait for the first.")] = 0

@@ -31,10 +31,10 @@ _PROBLEMS: Final = {
     411: "The body's length is not known.",
     413: "The body is too large.",
     415: "The body is not of the right media type.",
-    422: "Something makes no sense; `errors` names each field and the remedy.",
+    422: "The request is invalid; `errors` names each field and the remedy.",
     429: "Too many requests; `Retry-After` says when to go on.",
     500: "Something failed here.",
-    503: "The database is away; repeat the request after `Retry-After`.",
+    503: "The database is unavailable; repeat the request after `Retry-After`.",
 }
 # An operation without a declared body may receive one; it has the same limits.
 _ALWAYS: Final = (400, 401, 403, 408, 411, 413, 415, 422, 429, 500, 503)

@@ -51,7 +51,8 @@ def _why_not() -> str:
     except DatabaseError as error:
         refused = isinstance(error.__cause__, ServerRefused)
         return _logged(
-            "the database server is refused" if refused else "the database is away", f": {' '.join(str(error).split())}"
+            "the database server is refused" if refused else "the database is unavailable",
+            f": {' '.join(str(error).split())}",
         )
     return ""
 

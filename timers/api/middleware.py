@@ -28,7 +28,7 @@ _GIVEN_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Responses that Django or the server's middleware creates itself, as text or as a page.
 _IN_OUR_WORDS: Final[dict[int, tuple[Code, str]]] = {
-    400: ("malformed", "The request makes no sense."),
+    400: ("malformed", "The request is malformed."),
     403: ("forbidden", "This is not allowed."),
     405: ("method_not_allowed", "This address does not know this method; see the Allow header."),
     413: ("too_large", "The request is too large."),

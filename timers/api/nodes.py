@@ -36,7 +36,7 @@ class NodeAnswer(BaseModel):
 
     model_config = ConfigDict(from_attributes=True)
 
-    id: int = Field(description="Of this start; a process that is started anew has another.")
+    id: int = Field(description="Of this start; a restarted process has another.")
     name: str
     host: str
     pid: int

@@ -98,7 +98,7 @@ def problem_from_exception(error: BaseException, method: str | None = None) -> P
         case DisallowedHost():
             return Problem("malformed", NOT_SERVED)
         case SuspiciousOperation():
-            return Problem("malformed", "The request makes no sense.")
+            return Problem("malformed", "The request is malformed.")
         case IntegrityError():
             logger.warning("two changes at one moment", exc_info=error)
             return Problem("not_allowed_now", "Somebody changed what this depends on at the same moment; try again.")
@@ -123,7 +123,7 @@ def _unavailable(error: BaseException, method: str | None) -> Problem:
     if isinstance(error.__cause__, ServerRefused):
         logger.error("%s", " ".join(str(error).split()))
         return Problem("unavailable", SERVER_REFUSED, retry_after=RETRY_AFTER)
-    how = "did not answer in time" if getattr(error.__cause__, "sqlstate", None) in _TOO_SLOW else "is away"
+    how = "did not answer in time" if getattr(error.__cause__, "sqlstate", None) in _TOO_SLOW else "is unavailable"
     logger.warning("the database %s: %s", how, " ".join(str(error).split()))
     said = "The database cannot be reached, or did not answer in time."
     if method not in READING:

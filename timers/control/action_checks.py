@@ -28,7 +28,7 @@ def check_action_of_timer(spec_action: str | None, group: TimerGroup) -> None:
         action = actions.parse(json.loads(spec_action))
         field = "handler" if isinstance(action, PythonAction) else "action"
         raise InvalidRequest(
-            field, f"has no place here: the timers of group {group.name} are pulled by consumers; take it out"
+            field, f"is not allowed: the timers of group {group.name} are pulled by consumers; remove it"
         )
     check_action_known(spec_action, group)
 

@@ -88,7 +88,7 @@ def backfill_timer(
     # Compute thousands of instants before the row is locked; under the lock, check that they are still valid.
     read = read_timer(group, name)
     if read.state == Timer.State.CANCELLED:
-        raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
+        raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it again")
     since, until = _check_range(start, end, GroupClock.of(read.group).moment(clock.now()))
     pause = _check_pace(overlap, per_second)
     if read.schedule_kind == "fixed_delay":

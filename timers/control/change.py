@@ -138,7 +138,7 @@ def _update(
         if version is not None and timer.version != version:
             raise StaleVersion(f"the timer is at version {timer.version}, not {version}; read it again")
         if timer.state == Timer.State.CANCELLED:
-            raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it anew")
+            raise NotAllowedNow(f"timer {name!r} is cancelled; schedule it again")
         if schedule is None and time_zone is KEEP and not fields:
             if mistakes is not None:
                 mistakes.raise_if_any()

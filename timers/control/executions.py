@@ -204,7 +204,7 @@ def replay_execution(execution: str, *, payload: Any = KEEP, overlap: str | None
         rows = Timer.objects.select_related("group").select_for_update(of=("self",))
         timer = rows.filter(id=occurrence.timer_id).first()
         if timer is None:
-            raise TimerNotFound(f"the timer of execution {execution} has been deleted; schedule it anew")
+            raise TimerNotFound(f"the timer of execution {execution} has been deleted; schedule it again")
         now = GroupClock.of(timer.group).moment(clock.now())
         reason = f"replay of {execution}" + (f" by {actor}" if actor else "")
         only_for = occurrence.ordinal if occurrence.origin == "schedule" else 0

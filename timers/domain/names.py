@@ -15,7 +15,7 @@ def check_name(field: str, value: Any) -> str:
     # Clients and proxies remove such segments from a path, so the request would act on the parent: the group.
     if {".", ".."} & set(name.split("/")):
         raise InvalidRequest(
-            field, 'must not be "." or "..", nor have such a part beside a slash: no address can hold it', given=value
+            field, 'must not be "." or "..", nor have such a part next to a slash: no address can hold it', given=value
         )
     return name
 

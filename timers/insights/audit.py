@@ -123,7 +123,7 @@ def _checked(kind: str) -> str:
     if kind not in KINDS:
         near = nearest(kind, KINDS)
         hint = f"did you mean {near}?" if near else f"known are {', '.join(KINDS)}"
-        raise InvalidRequest("subject", f"is of a kind that there is none of; {hint}", given=kind)
+        raise InvalidRequest("subject", f"is of an unknown kind; {hint}", given=kind)
     return kind
 
 

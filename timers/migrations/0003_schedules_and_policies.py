@@ -231,7 +231,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 choices=[("skip", "skip"), ("queue", "queue"), ("allow", "allow"), ("replace", "replace")],
                 default="skip",
-                help_text="What happens to a fire while the timer's execution before it is not ended. skip: it is skipped; queue: it waits for the end; allow: it runs beside it; replace: the one before is cancelled.",
+                help_text="What happens to a fire while the timer's execution before it is not ended. skip: it is skipped; queue: it waits for the end; allow: both run; replace: the one before is cancelled.",
                 max_length=20,
             ),
         ),

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "name",
-                    models.CharField(help_text="The program that holds it, as records shall call it.", max_length=100),
+                    models.CharField(help_text="The program that holds it, as it appears in records.", max_length=100),
                 ),
                 ("public_id", models.CharField(editable=False, max_length=12, unique=True)),
                 ("digest", models.CharField(editable=False, max_length=64)),
@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        help_text="The key acts for this user, and never may more than this user may.",
+                        help_text="The key acts for this user. Its permissions never exceed this user's.",
                         on_delete=django.db.models.deletion.DO_NOTHING,
                         db_constraint=False,
                         related_name="timers_application_keys",

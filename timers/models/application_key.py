@@ -30,7 +30,7 @@ class ApplicationKey(models.Model):
         ADMIN = "admin"
 
     name = models.CharField(
-        max_length=KEY_NAME_LENGTH, help_text="The program that holds it, as records shall call it."
+        max_length=KEY_NAME_LENGTH, help_text="The program that holds it, as it appears in records."
     )
     public_id = models.CharField(max_length=PUBLIC_ID_LENGTH, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
@@ -44,7 +44,7 @@ class ApplicationKey(models.Model):
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         related_name="timers_application_keys",
-        help_text="The key acts for this user, and never may more than this user may.",
+        help_text="The key acts for this user. Its permissions never exceed this user's.",
     )
     scopes = ArrayField(
         models.CharField(max_length=10, choices=Scope),

@@ -128,7 +128,7 @@ class TimerGroup(InFlight, models.Model):
         choices=[(name, name) for name in policies.OVERLAP_POLICIES],
         default="skip",
         help_text="What happens to a fire while the timer's execution before it is not ended. skip: it is skipped;"
-        " queue: it waits for the end; allow: it runs beside it; replace: the one before is cancelled.",
+        " queue: it waits for the end; allow: both run; replace: the one before is cancelled.",
     )
     max_queued = models.PositiveIntegerField(
         default=1, help_text="The most fires that queue behind a running one; further ones are skipped."

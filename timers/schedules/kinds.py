@@ -122,7 +122,7 @@ def kinds_of_keywords() -> dict[str, str]:
 
 
 def forget_keywords() -> None:
-    """Compute the keywords anew: a kind was added or removed."""
+    """Compute the keywords again: a kind was added or removed."""
     for computed in (keywords_of, all_keywords, kinds_of_keywords):
         computed.cache_clear()
 

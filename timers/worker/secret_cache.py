@@ -55,7 +55,7 @@ class SecretCache:
         except Exception as error:
             if not all(name in self._known for name in names):
                 raise
-            logger.warning("secrets are not read anew: %s", str(error).partition("\n")[0])
+            logger.warning("secrets not read again: %s", str(error).partition("\n")[0])
             found = {name: value for name in names if (value := self._known[name][1]) is not None}
         until = time.monotonic() + FRESH_SECONDS
         for name in names:

@@ -383,7 +383,7 @@ class Supervisor:
         except Exception as error:
             if not is_database_fault(error):
                 raise
-            logger.warning("not written, the database is away: %s", str(error).partition("\n")[0])
+            logger.warning("database unavailable, write skipped: %s", str(error).partition("\n")[0])
         finally:
             connection.close()
 

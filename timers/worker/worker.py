@@ -259,7 +259,7 @@ class Worker:
         except Exception as error:
             if not is_database_fault(error):
                 raise
-            logger.warning("not written, the database is away: %s", str(error).partition("\n")[0])
+            logger.warning("database unavailable, write skipped: %s", str(error).partition("\n")[0])
             return None
         finally:
             # Used rarely: a connection that is idle for days would only be found broken.

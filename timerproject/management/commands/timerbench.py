@@ -34,7 +34,7 @@ from timers.exceptions import TimersError
 from timers.management.service_command import ServiceCommand
 
 MEASUREMENTS: Final[dict[str, tuple[Callable[..., dict[str, Any]], str]]] = {
-    "drain": (drain.measure, "due one-shots fired and recorded a second, beside the raw limit"),
+    "drain": (drain.measure, "due one-shots fired and recorded a second, compared with the raw limit"),
     "create": (create.measure, "timers created a second, one by one and in bulk"),
     "lateness": (lateness.measure, "start minus scheduled instant"),
     "backlog": (backlog.measure, "overdue timers, half of them recurring, and what others feel of them"),

@@ -96,7 +96,7 @@ def open_in_no_place(now: datetime) -> list[Finding]:
         Finding(
             "error",
             f"{amount(found, CAP, 'timer')} waiting for the end of an execution that is nowhere.",
-            "Set it going again by scheduling it anew (on_conflict='replace' after cancel_timer). " + REPORT_IT,
+            "Set it going again by scheduling it again (on_conflict='replace' after cancel_timer). " + REPORT_IT,
             shown(found),
         )
     ]

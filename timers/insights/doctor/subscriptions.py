@@ -86,4 +86,4 @@ def unreadable_subscriptions(now: datetime) -> list[Finding]:
     if not found:
         return []
     what = f"{amount(found, CAP, 'subscription')} that cannot be read, and get nothing."
-    return [Finding("error", what, "Set action, filter and retry anew, or delete them.", shown(found))]
+    return [Finding("error", what, "Set action, filter and retry again, or delete them.", shown(found))]

@@ -29,8 +29,12 @@ class Command(ServiceCommand):
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="The program that will hold it, as records shall call it.")
-        parser.add_argument("--user", required=True, help="The user it acts for; it never may more than that one.")
+        parser.add_argument("name", help="The program that will hold it, as it appears in records.")
+        parser.add_argument(
+            "--user", required=True, help="The user it acts for. Its permissions never exceed this user's."
+        )
+            "--user", required=True, help="The user it acts for. Its permissions never exceed this user's."
+        )
         parser.add_argument(
             "--scope", action="append", required=True, metavar="SCOPE",
             help=f"{', '.join(ApplicationKey.Scope.values)} (which includes the others); may be given again.",

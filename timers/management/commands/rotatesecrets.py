@@ -33,4 +33,4 @@ class Command(ServiceCommand):
             first = Keyring.in_force().first
         except TimersError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"{plural(done, 'secret')} encrypted anew; all are under the key {first}.")
+        self.stdout.write(f"{plural(done, 'secret')} encrypted again; all are under the key {first}.")

@@ -46,7 +46,7 @@ class Command(ServiceCommand):
             default=None,
             help='Of which partition (the lead: default "default"; pause, resume: default all).',
         )
-        parser.add_argument("--to", default=None, help="The node that shall lead (default: the next by precedence).")
+        parser.add_argument("--to", default=None, help="The node to lead (default: the next by precedence).")
         parser.add_argument("--reason", default="", help="Why, for the record.")
         parser.add_argument("--json", action="store_true", help="One JSON object instead of text.")
 

@@ -38,7 +38,7 @@ class Command(ServiceCommand):
                     "--overlap", type=float, default=24, metavar="HOURS", help="How long the old signing key signs too."
                 )
         limit = verbs.add_parser(
-            "limit", help="Say anew whose timers may use it, where it may be sent, and what it is."
+            "limit", help="Say again whose timers may use it, where it may be sent, and what it is."
         )
         limit.add_argument("name")
         limit.add_argument("--description")

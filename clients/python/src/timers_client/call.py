@@ -189,7 +189,7 @@ def answered(call: Call[Result], status: int, body: bytes, headers: Mapping[str,
             return call.read([json.loads(line) for line in body.splitlines()])
         return call.read(json.loads(body) if body else None)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TimersError(f"the service answered what is none of its answers: {body[:200]!r}") from error
+        raise TimersError(f"unexpected response from the service: {body[:200]!r}") from error
 
 
 def headers_get(headers: Mapping[str, str], name: str) -> str:
