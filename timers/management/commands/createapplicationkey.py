@@ -25,14 +25,12 @@ _OPTIONS: Final = {
 class Command(ServiceCommand):
     """Only the key goes to stdout, so that `KEY=$(manage.py createapplicationkey ...)` works."""
 
-    help = "Make an application key and print it; it cannot be shown again. Words about it go to standard error."
+    help = "Create an application key and print it; it cannot be shown again. Notes go to standard error."
     requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", help="The program that will hold it, as it appears in records.")
         parser.add_argument(
-            "--user", required=True, help="The user it acts for. Its permissions never exceed this user's."
-        )
             "--user", required=True, help="The user it acts for. Its permissions never exceed this user's."
         )
         parser.add_argument(
