@@ -45,12 +45,15 @@ class Executor:
         ended: list[Outcome] = []
         for execution in executions:
             work = find_work(execution)
-            if isinstance(work, str):
+            if isinstance(work, Handler):
+                if work.is_async:
+                    awaited.append((execution, work))
+                else:
+                    plain.append((execution, work))
+            elif isinstance(work, str):
                 ended.append(impossible(execution, work, self._clock.now_us()))
             elif isinstance(work, ChainAction):
                 ended.append(looked_at(execution, self._clock.now_us()))
-            elif isinstance(work, Handler) and not work.is_async:
-                plain.append((execution, work))
             else:
                 awaited.append((execution, work))
         if plain:

@@ -160,13 +160,12 @@ class Recorder:
         counters = self.counters
         for outcome, verdict in finished.verdicts:
             counted = counted_as(outcome, verdict)
-            match counted:
-                case "succeeded":
-                    counters.succeeded += 1
-                case "retried":
-                    counters.retried += 1
-                case "failed":
-                    counters.failed += 1
+            if counted == "succeeded":
+                counters.succeeded += 1
+            elif counted == "retried":
+                counters.retried += 1
+            elif counted == "failed":
+                counters.failed += 1
             self._stats.count(outcome, counted)
             if verdict.next != "end":
                 self.failures.tell(outcome, verdict)
