@@ -90,7 +90,9 @@ def fire_due(
             if not locked:
                 fired.is_stale = not number and has_changed(group)
                 break
-            rows = locked if unserved is None else [row for row in locked if not unserved.leaves(row.action)]
+            rows = locked
+            if unserved is not None:
+                rows = [row for row in locked if row.action is None or not unserved.leaves(row.action)]
             batch = Batch(
                 group, now_us, group.for_workers(leave) if takes is None else takes,
                 group.watched_since(watched_since_us), None if look is None else look.allowance,
