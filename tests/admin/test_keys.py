@@ -155,7 +155,7 @@ def test_rotating_asks_for_the_overlap_and_shows_the_new_keys_once(alice: Client
     row, old = a_key()
     other, _ = a_key("other")
     asked = run(alice, "applicationkey", "rotate", row.pk, other.pk)
-    assert "How long the present secret holds" in asked.content.decode()
+    assert "How long the present secret remains valid" in asked.content.decode()
     assert not keys_on(asked)
     refused = run(alice, "applicationkey", "rotate", row.pk, answered="1", hours="-1")
     assert not keys_on(refused)

@@ -103,7 +103,7 @@ def test_a_group_is_refused_a_handler_that_nobody_knows_but_keeps_one_that_has_g
 @pytest.mark.parametrize(("own", "field"), [({"handler": "tests.noop"}, "handler"), ({"action": http()}, "action")])
 def test_a_timer_of_a_pulled_group_has_no_action_of_its_own(own: dict[str, Any], field: str) -> None:
     create_group("mail", action={"kind": "pull"})
-    words = "has no place here: the timers of group mail are pulled by consumers"
+    words = "is not allowed: the timers of group mail are pulled by consumers"
     with pytest.raises(InvalidRequest, match=words) as refused:
         schedule_once(group="mail", name="t", after=60, **own)
     assert refused.value.field == field
