@@ -88,23 +88,11 @@ class TimersRouter:
 
         Django would look for the user in the database of the row.
         """
-        if ALIAS == DEFAULT_DB_ALIAS:
-            return None
-        if model._meta.app_label == self.app_label:  # noqa: SLF001 - Django's documented API, whatever its name
-            return ALIAS
-        if _is_of_app(hints.get("instance")):
-            return router.db_for_read(model)
-        return None
+        return _alias_for(model, hints.get("instance"), router.db_for_read)
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
         """Return the alias as db_for_read does."""
-        if ALIAS == DEFAULT_DB_ALIAS:
-            return None
-        if model._meta.app_label == self.app_label:  # noqa: SLF001
-            return ALIAS
-        if _is_of_app(hints.get("instance")):
-            return router.db_for_write(model)
-        return None
+        return _alias_for(model, hints.get("instance"), router.db_for_write)
 
     def allow_relation(self, one: Model, other: Model, **_: Any) -> bool | None:
         """Allow a row of the app to name a user: only its id is kept, without a constraint of the database."""
@@ -119,5 +107,14 @@ class TimersRouter:
         return None
 
 
-def _is_of_app(instance: Model | None) -> bool:
-    return instance is not None and instance._meta.app_label == TimersRouter.app_label  # noqa: SLF001
+def _alias_for(model: type[Model], instance: Model | None, without_hints: Callable[[type[Model]], str]) -> str | None:
+    if ALIAS == DEFAULT_DB_ALIAS:
+        return None
+    if _is_of_app(model):
+        return ALIAS
+    return without_hints(model) if _is_of_app(instance) else None
+
+
+def _is_of_app(row: Model | type[Model] | None) -> bool:
+    """Return whether a row, or a model, is one of the app's."""
+    return row is not None and row._meta.app_label == TimersRouter.app_label  # noqa: SLF001 - Django's documented API

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
+from tests.support.executions import execution
 from timers import actions
 from timers.actions import action
 from timers.actions.action import Action, register
@@ -18,6 +19,7 @@ from timers.handlers import Fire, Handler
 from timers.models import Attempt
 from timers.scheduling import ensure_group, schedule_once
 from timers.testing import Stepper
+from timers.worker.attempts import find_work
 
 
 @pytest.fixture
@@ -64,17 +66,25 @@ def shout_kind() -> Iterator[type[Action]]:
 
 def test_two_kinds_of_one_name_are_refused() -> None:
     class Second(Action):
-        kind = "entry"
+        kind = "second"
+        other_names = ("entry",)
 
     with pytest.raises(ValueError, match="entry"):
         register(Second)
-    assert "entry" not in actions.KINDS
+    assert action.kind_named("second") is None
+    assert action.kind_named("entry") is RemoteHandlerAction
 
 
 def test_kind_is_read_under_its_earlier_name_and_written_under_its_present_one() -> None:
     read = actions.parse({"kind": "entry", "name": "vendors.process"})
     assert isinstance(read, RemoteHandlerAction)
     assert read.to_spec() == {"kind": "remote_handler", "name": "vendors.process"}
+
+
+def test_kind_that_gives_a_worker_nothing_to_run_fails_its_own_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = actions.parse({"handler": "vendors.process"})
+    monkeypatch.setattr(type(read), "resolve", lambda _: print)
+    assert find_work(execution(action=read)) == "actions of kind python return nothing that a worker can run"
 
 
 @pytest.mark.parametrize("kind", actions.KINDS.values())

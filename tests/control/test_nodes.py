@@ -95,10 +95,10 @@ def test_a_node_that_is_not_there_or_has_ended_is_asked_for_nothing(
 
 
 @pytest.mark.parametrize("ask", [drain_node, activate_node])
-def test_a_stop_is_not_called_back(time: VirtualTime, ask: Callable[..., Node]) -> None:
+def test_stop_cannot_be_undone(time: VirtualTime, ask: Callable[..., Node]) -> None:
     factories.node("node-a")
     stop_node("node-a")
-    with pytest.raises(NotAllowedNow, match="asked to stop"):
+    with pytest.raises(NotAllowedNow, match="is stopping"):
         ask("node-a")
 
 

@@ -20,6 +20,8 @@ from timers.testing import START, Stepper
 from timers.worker import recorder as recorder_module
 from timers.worker.failure_lines import SPAN_SECONDS
 from timers.worker.minute_stats import MinuteStats
+from timers.worker.next_steps import NextSteps
+from timers.worker.options import NodeOptions
 from timers.worker.recorder import MAX_BATCH, Recorder
 
 Finish = Callable[[Holder, Sequence[Outcome], int], Finished]
@@ -35,7 +37,7 @@ class Bench:
         self.stats = MinuteStats(1)
         self.recorder = Recorder(
             holder or Holder(1, "node-a", 1, 4711), DatabaseClock(START), self.started, self.stats, self.told.append,
-            self.gone.append,
+            self.gone.append, NextSteps(NodeOptions(name="node-a"), lambda: lambda _: False, self.started),
         )  # fmt: skip
 
     @property

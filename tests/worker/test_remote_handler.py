@@ -112,7 +112,7 @@ def test_the_way_to_the_handler_endpoint_is_open_to_nobody_else(
     assert len(entry.requests) == 1
 
 
-def test_without_an_handler_endpoint_the_try_says_so_and_is_tried_again() -> None:
+def test_attempt_without_a_handler_endpoint_says_so_and_is_retried() -> None:
     with override_settings(TIMERS={}):
         assert "TIMERS_ENTRY_URL" in str(find_work(execution(action=parse({"kind": "remote_handler", "name": "h"}))))
 

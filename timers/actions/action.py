@@ -86,9 +86,11 @@ def register(kind: ActionClass) -> ActionClass:
     Raises:
         ValueError: another kind has that name.
     """
-    for name in (kind.kind, *kind.other_names):
-        if _BY_ANY_NAME.setdefault(name, kind) is not kind:
+    names = (kind.kind, *kind.other_names)
+    for name in names:
+        if _BY_ANY_NAME.get(name, kind) is not kind:
             raise ValueError(f"two kinds of actions have the name {name}")
+    _BY_ANY_NAME.update(dict.fromkeys(names, kind))
     KINDS[kind.kind] = kind
     return kind
 

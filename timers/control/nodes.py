@@ -130,7 +130,7 @@ def _ask(verb: str, node: int | str, wish: Node.Wish, reason: str, actor: str) -
     with audited(verb, actor) as entry:
         row = _locked(node, entry)
         if row.wish == Node.Wish.STOP and wish != Node.Wish.STOP:
-            raise NotAllowedNow(f"node {row.name} is asked to stop, which is not called back; start it again")
+            raise NotAllowedNow(f"node {row.name} is stopping, which cannot be undone. Start it again afterwards.")
         if row.wish == wish:
             entry.nothing()
             return row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from timers.actions.chain import ChainAction
 from timers.actions.http import TIMEOUT, HttpAction
@@ -49,7 +49,10 @@ def find_work(execution: Execution) -> Work | ChainAction | str:
             return execution.poison
         if execution.action is None:
             return f"no handler: neither the timer nor its group {execution.group.name!r} has a readable action"
-        return cast("Work | ChainAction | str", execution.action.resolve())
+        work = execution.action.resolve()
+        if isinstance(work, (Handler, HttpAction, ChainAction, str)):
+            return work
+        return f"actions of kind {execution.action.kind} return nothing that a worker can run"
     except Exception as error:  # noqa: BLE001 - this execution cannot run, but the others of its batch can
         return f"its action cannot be read: {errors.short_title(error)}"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,7 +56,7 @@ class Recorder:
         stats: MinuteStats,
         on_recorded: Callable[[Finished], None],
         on_gone: Callable[[GoneReceivers], None],
-        next_steps: NextSteps | None = None,
+        next_steps: NextSteps,
     ) -> None:
         self._holder = holder
         self._clock = clock
@@ -88,7 +87,7 @@ class Recorder:
             self._batch.append(self._incoming.popleft())
         if self._batch:
             # The worker does not end before the next steps that were claimed are passed on.
-            with nullcontext() if self._next_steps is None else self._next_steps.claiming:
+            with self._next_steps.claiming:
                 self._record()
         self.failures.tell_rest_if_old()
         self._stats.flush_if_old()
@@ -101,14 +100,10 @@ class Recorder:
     def _record(self) -> None:
         """Finish the batch; if something in it cannot be written, one by one, so that a bad outcome stops no other."""
         try:
-            if self._next_steps is None:
-                finished = finish(self._holder, self._batch, self._clock.now_us())
-            else:
-                finished = finish(self._holder, self._batch, self._clock.now_us(), self._next_steps.offer)
+            finished = finish(self._holder, self._batch, self._clock.now_us(), self._next_steps.offer)
         except Exception as error:
             if is_database_fault(error):
-                if self._next_steps is not None:
-                    self._next_steps.is_unsure = True
+                self._next_steps.is_unsure = True
                 raise
             logger.exception("a batch of %d outcomes was refused; they are recorded one by one", len(self._batch))
             self._record_singly()
